@@ -1,0 +1,6 @@
+"""Augmentations. One file each, one line here."""
+
+from .none import NoAugmentation
+from .standard import Standard
+
+AUGMENTATIONS = (NoAugmentation, Standard)

@@ -1,0 +1,58 @@
+"""What every command line program shares: one-line errors, the worker count, the progress bar."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .errors import UserError
+
+
+def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
+    """Call `main(argv)` and return its exit code.
+
+    A UserError is printed as one line on stderr, without a traceback, and its own exit code is
+    returned. Ctrl-C ends with 130. Anything else is a bug and keeps its traceback.
+    """
+    try:
+        return main(argv)
+    except UserError as error:
+        print(f"error: {one_line(error)}", file=sys.stderr, flush=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr, flush=True)
+        return 130
+
+
+def one_line(error: object) -> str:
+    """Return the text of an error without line breaks and other control characters."""
+    text = "; ".join(" ".join(line.split()) for line in str(error).splitlines() if line.strip())
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def cpu_count() -> int:
+    """Return the number of CPUs of this job: a cluster job has fewer than its machine."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def progress_bar(total: int, title: str, unit: str = "image", enabled: bool = True) -> Any:
+    """Return a tqdm bar on stderr with units/s and the time left.
+
+    In a log file a line is added every 10 s at most, so that hours of work stay readable.
+    """
+    from tqdm import tqdm
+
+    tty = sys.stderr.isatty()
+    return tqdm(
+        total=total,
+        desc=title,
+        unit=f" {unit}s",
+        mininterval=0.2 if tty else 10.0,
+        dynamic_ncols=tty,
+        disable=not enabled,
+        file=sys.stderr,
+    )

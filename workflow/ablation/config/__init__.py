@@ -1,0 +1,1 @@
+"""Typed configuration: dataset, recipe, scale, study, and the workflow's own settings."""

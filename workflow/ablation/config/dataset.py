@@ -1,0 +1,118 @@
+"""A dataset: where labelled images come from and how they are written to betons; and its lock."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from .base import Config, Count, Fraction
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Source(Config):
+    """Where the images are. A relative path is taken from the repository's root."""
+
+    layout: Literal["folder", "tar", "imagenet_tars", "kaggle_imagenet"]
+    """How the images lie: `folder` is `{split}/{class}/{image}`; `tar` is a (compressed) tar of
+    such a tree; `imagenet_tars` the official train and validation tars with the devkit;
+    `kaggle_imagenet` the tree that Kaggle ships."""
+    path: str
+    """The folder or tar. `data_paths` in config.yaml overrides it for one site."""
+    train: str = "train"
+    """Name of the training split's folder (layouts folder and tar)."""
+    val: str = "val"
+    """Name of the validation split's folder (layouts folder and tar)."""
+
+    @model_validator(mode="after")
+    def _splits_are_two_folders(self) -> Source:
+        for key, name in (("train", self.train), ("val", self.val)):
+            if not name or name.startswith(".") or "/" in name or "\\" in name:
+                raise ValueError(f"{key} is the name of one folder, got {name!r}")
+            if key in self.model_fields_set and self.layout not in ("folder", "tar"):
+                raise ValueError(f"{key} does nothing when layout is {self.layout}")
+        if self.train == self.val:
+            raise ValueError(f"train and val are the same folder, {self.train!r}")
+        return self
+
+
+class Writer(Config):
+    """Options of FFCV's writer; each of them changes the stored pixels and so the dataset."""
+
+    write_mode: Literal["raw", "jpg", "smart", "proportion"] = "raw"
+    """`raw` pixels, `jpg`, `smart` (jpg above `smart_threshold` bytes) or `proportion`."""
+    max_resolution: Count | None = None
+    """Longest side in pixels; a larger image is shrunk to it. None keeps the size."""
+    jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 90
+    """Quality of the stored JPEGs."""
+    compress_probability: Fraction = 0.5
+    """Share of images stored as JPEG in `proportion` mode, drawn per image from its index."""
+    smart_threshold: Count | None = None
+    """`smart` mode: an image larger than this many raw bytes is stored as JPEG."""
+
+    @model_validator(mode="after")
+    def _options_are_used(self) -> Writer:
+        used = {
+            "jpeg_quality": self.write_mode != "raw",
+            "compress_probability": self.write_mode == "proportion",
+            "smart_threshold": self.write_mode == "smart",
+        }
+        for key in sorted(self.model_fields_set):
+            if not used.get(key, True):
+                raise ValueError(f"{key} does nothing when write_mode is {self.write_mode}")
+        if self.write_mode == "smart" and self.smart_threshold is None:
+            raise ValueError("smart_threshold is needed when write_mode is smart")
+        return self
+
+
+class DatasetConfig(Config):
+    """A labelled image collection with a train and a validation split (`config/datasets/`)."""
+
+    title: str
+    """Name for readers."""
+    source: Source
+    writer: Writer = Writer()
+    on_bad_image: Literal["fail", "skip"] = "fail"
+    """What to do about files that are no readable image: stop, naming them, or leave them out."""
+    colour: bool = True
+    """False for grey images: colour techniques do nothing on them, and the plan says so."""
+    num_workers: Count | None = None
+    """Processes that read and write; None for all CPUs of the job. Changes no result."""
+    licence: str = ""
+    """Licence and origin, shown in the report."""
+
+
+class SplitLock(Config):
+    """What one split holds, as found by `workflow/lock_dataset.py`."""
+
+    images: Count
+    """Number of images, without the rejected ones."""
+    per_class: tuple[int, ...]
+    """Number of images of each class, in the order of `classes`."""
+    class_digests: tuple[str, ...] = ()
+    """Eight digits of the digest of each class's files, to say *where* a source differs."""
+    min_size: tuple[int, int]
+    """Smallest height and smallest width, pixels, in the source."""
+    max_size: tuple[int, int]
+    """Largest height and largest width, pixels, in the source."""
+    pixels: int
+    """Sum of height x width over the images."""
+
+
+class DatasetLock(Config):
+    """What planning knows of a dataset without reading it; `convert` verifies it."""
+
+    digest: Digest
+    """SHA-256 over the sorted list of (split, class, file name, SHA-256 of the file, and a mark
+    where the file is rejected)."""
+    on_bad_image: Literal["fail", "skip"]
+    rejected: dict[str, str]
+    """Rejected files (`split/class/name`) with their reasons; empty unless `on_bad_image: skip`."""
+    classes: tuple[str, ...]
+    train: SplitLock
+    val: SplitLock
+    mean: tuple[float, float, float]
+    """Mean of each channel over all pixels of the training set, in [0, 255]."""
+    std: tuple[float, float, float]
+    """Standard deviation of each channel over all pixels of the training set, in [0, 255]."""

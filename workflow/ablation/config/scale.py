@@ -1,0 +1,53 @@
+"""A scale: where a study is run, as a mapping of its recipe to what is there."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from .base import Config, Count, Positive
+from .recipe import AnyModel, Compute, Measure, Share
+
+
+class Resources(Config):
+    """What one cell asks of the cluster. Changes no result, so no cell's identity."""
+
+    cpus: Count = 1
+    """CPU cores, for loader workers and compute threads."""
+    gpus: Annotated[int, Field(ge=0)] = 0
+    mem_mb: Count = 2000
+    runtime: Count = 60
+    """Time limit, minutes."""
+
+
+class ScaleConfig(Config):
+    """Where a study is run (`config/scales/`). What is not named stays as the recipe has it."""
+
+    title: str
+    """Name for readers."""
+    datasets: dict[str, str] = {}
+    """Dataset of the recipe -> dataset used here."""
+    models: dict[str, AnyModel] = {}
+    """Label of the recipe's model (its `arch`, else its name) -> model used here."""
+    img_sizes: dict[Count, Count] = {}
+    """Image size of the recipe -> image size used here, pixels."""
+    epochs_divide_by: Positive = 1.0
+    """Epochs are divided by this and rounded; everything counted in epochs keeps its share."""
+    batch_divide_by: Positive = 1.0
+    """Batch sizes are divided by this; the result must be whole."""
+    train_share: Share = 1.0
+    """Multiplies the recipe's share of the training set."""
+    val_share: Share = 1.0
+    """Multiplies the recipe's share of the validation set."""
+    val_crop_ratio: Share | None = None
+    """Replaces the recipe's."""
+    compute: Compute | None = None
+    """Replaces the recipe's."""
+    measure: Measure | None = None
+    """Replaces the recipe's."""
+    max_seeds: Count | None = None
+    """At most so many of a study's seeds, the first ones."""
+    thresholds: tuple[Positive, ...] = ()
+    """Accuracies, in percent, for which the tables say when they were reached."""
+    resources: Resources = Resources()

@@ -1,0 +1,152 @@
+"""A study: one ablation, from its question to its figures."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from ..errors import nearest
+from ..metrics import METRICS
+from .base import Config, Number, Whole
+from .recipe import Described
+
+Labels = dict[str, Any]
+"""Which variants: axis -> its value as the grid has it; or `{row: name}` for a named row."""
+
+
+def _known_metric(name: str) -> str:
+    if name not in METRICS:
+        raise ValueError(f"there is no metric '{name}'{nearest(name, METRICS)}")
+    return name
+
+
+class Curves(Config):
+    """Accuracy (or another metric) over epochs: a line per variant, a band over its seeds."""
+
+    kind: Literal["curves"]
+    metric: str = "val_top1"
+    title: str
+    colour: str | None = None
+    """Axis told apart by colour; None for the variant itself."""
+    style: str | None = None
+    """Axis told apart by the line's dashes."""
+    panel: str | None = None
+    """Axis told apart by panels side by side."""
+
+    _metric = field_validator("metric")(_known_metric)
+
+
+class Heatmap(Config):
+    """A metric at the last epoch over two axes."""
+
+    kind: Literal["heatmap"]
+    metric: str = "val_top1"
+    title: str
+    x: str
+    y: str
+
+    _metric = field_validator("metric")(_known_metric)
+
+
+Figure = Annotated[Curves | Heatmap, Field(discriminator="kind")]
+
+
+class Published(Config):
+    """A number that the document prints (or a threshold that it states)."""
+
+    where: str
+    """Place in the document: figure, table or section."""
+    variant: Labels = {}
+    """The variant it belongs to; empty for the study as a whole (its best variant)."""
+    metric: str = "val_top1"
+    value: Number
+    relation: Literal["=", "about", "<", "up to"] = "="
+    """How the document says it: read off a sentence, a number is `about` or a bound."""
+    measures: Literal["last", "best", "unstated"]
+    """Which epoch the number is of."""
+    note: str = ""
+
+    _metric = field_validator("metric")(_known_metric)
+
+
+class StudyConfig(Described):
+    """One ablation (`config/studies/`)."""
+
+    title: str
+    """Heading in the report."""
+    document: str
+    """The source document, by its name."""
+    place: str
+    """Figure, table or section of the document that this study makes anew."""
+    question: str
+    """What the study asks, one sentence."""
+    recipe: str
+    """Name of a file in `config/recipes/`."""
+    base: dict[str, Any] = {}
+    """Overrides of the recipe for every variant: dotted key -> value."""
+    grid: dict[str, list[Any] | dict[str, Any]] = {}
+    """Axes: dotted key -> list of values, or name -> value for values that need a name."""
+    rows: dict[str, dict[str, Any]] = {}
+    """Named variants beside the grid: name -> overrides."""
+    baseline: Labels
+    """The variant that differences are taken to."""
+    seeds: Annotated[int, Field(ge=1, le=1000)] | tuple[Whole, ...] = 5
+    """Number of seeds (0, 1, ...) or the seeds themselves."""
+    figures: dict[str, Figure] = {}
+    """File name -> figure."""
+    published: tuple[Published, ...] = ()
+    """Numbers of the document, laid beside the measured ones."""
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: int | tuple[int, ...]) -> int | tuple[int, ...]:
+        if not isinstance(seeds, int) and (not seeds or len(set(seeds)) != len(seeds)):
+            raise ValueError("seeds are one or more different numbers")
+        return seeds
+
+    @field_validator("figures")
+    @classmethod
+    def _plain_file_names(cls, figures: dict[str, Figure]) -> dict[str, Figure]:
+        for name in figures:
+            if not name.replace("_", "").replace("-", "").isalnum():
+                raise ValueError(f"'{name}' becomes a file name: letters, digits, - and _ only")
+        return figures
+
+    @model_validator(mode="after")
+    def _axes_exist(self) -> StudyConfig:
+        if not self.grid and not self.rows:
+            raise ValueError("a study has a grid or rows, or both")
+        for name, figure in self.figures.items():
+            for key in ("colour", "style", "panel", "x", "y"):
+                axis = getattr(figure, key, None)
+                if axis is not None and axis not in self.grid:
+                    hint = nearest(axis, self.grid)
+                    raise ValueError(f"figures.{name}.{key}: no axis '{axis}' in grid{hint}")
+        return self
+
+    @property
+    def seed_list(self) -> tuple[int, ...]:
+        """The seeds themselves."""
+        return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+
+
+class WorkflowConfig(Config):
+    """`config/config.yaml`: what a plain `snakemake` runs, and where data lie."""
+
+    scale: str
+    """Name of a file in `config/scales/`."""
+    studies: tuple[str, ...]
+    """Names of files in `config/studies/`, in the order of the report."""
+    data_paths: dict[str, str] = {}
+    """Dataset -> where its images lie at this site, instead of the path in its YAML."""
+    loader_workers: Annotated[int, Field(ge=0)] = 0
+    """Processes or threads that read and augment; 0 for none beside the training itself (resident
+    reading) or one a core (streaming). Changes no result."""
+
+    @field_validator("studies")
+    @classmethod
+    def _studies_differ(cls, studies: tuple[str, ...]) -> tuple[str, ...]:
+        if not studies or len(set(studies)) != len(studies):
+            raise ValueError("one or more different studies")
+        return studies

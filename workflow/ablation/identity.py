@@ -1,0 +1,64 @@
+"""The cell id: a short digest of everything that can change a cell's result, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from .config.base import Technique
+from .config.recipe import CellConfig
+
+# Values that are left out of the digest. A new field enters the configuration together with a line
+# here that holds the value under which the program behaves as it did before, so that it renames no
+# cell. A line is never changed or removed: the list of golden ids in tests/golden holds this table.
+IDENTITY_DEFAULTS: dict[str, Any] = {}
+
+# Raised by hand when a change of the training loop, the evaluation, the draws or the readers can
+# change results: every cell is then a new one.
+LOOP_VERSION = 1
+
+_DIGITS = 12  # 48 bits: among 100,000 cells two collide with probability 2e-5
+
+
+def cell_id(config: CellConfig, dataset: str) -> str:
+    """Identity of a cell, 12 hexadecimal digits.
+
+    config: the resolved configuration; dataset: digest of the lock and the writer's options.
+    Numbers count by value (0.1 is 1e-1), keys in any order.
+    """
+    return digest(identity(config, dataset))
+
+
+def identity(config: CellConfig, dataset: str) -> dict[str, Any]:
+    """What the id is a digest of: flat, dotted keys to plain values."""
+    flat = dict(_flatten(config.model_dump(mode="json"), ""))
+    kept = {
+        key: value
+        for key, value in flat.items()
+        if key not in IDENTITY_DEFAULTS or IDENTITY_DEFAULTS[key] != value
+    }
+    for field in type(config).model_fields:
+        technique = getattr(config, field)
+        # A version of 1 is left out, so that a technique may become versioned later.
+        if isinstance(technique, Technique) and technique.version > 1:
+            kept[f"{field}@version"] = technique.version
+    if LOOP_VERSION > 1:
+        kept["loop@version"] = LOOP_VERSION
+    # The dataset's name is a label: its content is what counts.
+    kept["dataset"] = dataset
+    return kept
+
+
+def digest(content: Any) -> str:
+    """12 hexadecimal digits of SHA-256 over canonical JSON."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
+
+
+def _flatten(value: Any, key: str):
+    if isinstance(value, dict):
+        for part, inner in value.items():
+            yield from _flatten(inner, f"{key}.{part}" if key else part)
+    else:
+        yield key, value

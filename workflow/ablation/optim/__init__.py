@@ -1,0 +1,5 @@
+"""Optimizers. One file each, one line here."""
+
+from .sgd import SGD
+
+OPTIMIZERS = (SGD,)

@@ -1,0 +1,87 @@
+"""Overrides by dotted key, and what a scale makes of a training."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from pydantic import BaseModel
+
+from .config.load import validate
+from .config.recipe import Training
+from .config.scale import ScaleConfig
+from .config.units import InEpochs
+from .errors import ConfigError
+
+
+def override(content: dict[str, Any], changes: dict[str, Any], where: str) -> dict[str, Any]:
+    """A copy of `content` with the dotted keys of `changes` set.
+
+    A mapping replaces the whole object; so does another technique's name (`schedule.name`), so
+    that no option of the old technique is left behind.
+    """
+    result = copy.deepcopy(content)
+    for key, value in changes.items():
+        *parents, last = str(key).split(".")
+        target = result
+        for part in parents:
+            target = target.get(part) if isinstance(target, dict) else None
+            if not isinstance(target, dict):
+                raise ConfigError(f"{where}: {key}: there is no '{part}' with keys of its own here")
+        if last == "name" and target.get("name") != value:
+            target.clear()
+        target[last] = copy.deepcopy(value)
+    return result
+
+
+def at_scale(training: Training, scale: ScaleConfig, where: str) -> Training:
+    """The training as it is run at a scale.
+
+    Dataset, model, image size, epochs and batch size are mapped, and everything counted in epochs
+    keeps its share of the training. Learning rate, schedule, augmentation: as they are.
+    """
+    epochs = max(1, round(training.epochs / scale.epochs_divide_by))
+    content = _stretch(training, epochs, training.epochs)
+    content["epochs"] = epochs
+    content["batch_size"] = _divide_batch(training.batch_size, scale.batch_divide_by, where)
+    content["dataset"] = scale.datasets.get(training.dataset, training.dataset)
+    content["img_size"] = scale.img_sizes.get(training.img_size, training.img_size)
+    content["train_share"] = training.train_share * scale.train_share
+    content["val_share"] = training.val_share * scale.val_share
+    if training.model.label in scale.models:
+        content["model"] = scale.models[training.model.label].model_dump()
+    for key in ("val_crop_ratio", "compute", "measure"):
+        replacement = getattr(scale, key)
+        if replacement is not None:
+            content[key] = replacement
+    return validate(Training, content, where)
+
+
+def _divide_batch(batch_size: int, divisor: float, where: str) -> int:
+    size = batch_size / divisor
+    if abs(size - round(size)) > 1e-9 or round(size) < 1:
+        raise ConfigError(
+            f"{where}: batch_size {batch_size} divided by batch_divide_by {divisor:g} is not whole"
+        )
+    return round(size)
+
+
+def _stretch(model: BaseModel, new: int, old: int) -> dict[str, Any]:
+    """The model's content with every field that is counted in epochs in proportion new / old."""
+    content: dict[str, Any] = {}
+    for name, field in type(model).model_fields.items():
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            value = _stretch(value, new, old)
+        elif value is not None and _counted_in_epochs(field):
+            many = isinstance(value, tuple)
+            value = tuple(v * new / old for v in value) if many else value * new / old
+        content[name] = value
+    return content
+
+
+def _counted_in_epochs(field: Any) -> bool:
+    marks = list(field.metadata)
+    for part in getattr(field.annotation, "__args__", ()):  # `PositiveEpochs | None`
+        marks += getattr(part, "__metadata__", ())
+    return any(isinstance(mark, InEpochs) for mark in marks)
