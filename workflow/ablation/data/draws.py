@@ -1,0 +1,62 @@
+"""Every random draw of a training, as a pure function of (seed, purpose, epoch, sample or step).
+
+Each purpose has a stream of its own, keyed by a hash: neighbouring seeds and epochs share nothing
+(FFCV's own order of seed 0, epoch 1 is that of seed 1, epoch 0), and no draw depends on threads or
+on a global generator's past. Philox (Salmon et al. 2011) is counter-based: row i of a table is the
+same whatever the number of rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+
+def stream_key(*parts: object) -> int:
+    """128-bit key of a stream: a hash of its parts (purpose, seed, epoch, step ...)."""
+    text = "/".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "little")
+
+
+def generator(*parts: object) -> np.random.Generator:
+    """The generator of one stream."""
+    return np.random.Generator(np.random.Philox(key=stream_key(*parts)))
+
+
+def torch_seed(*parts: object) -> int:
+    """Seed in [0, 2**63) for torch's generators (initial weights, dropout)."""
+    return stream_key(*parts) >> 65
+
+
+class Draws:
+    """The draws of one epoch of one seed."""
+
+    def __init__(self, seed: int, epoch: int, samples: int) -> None:
+        self.seed, self.epoch, self.samples = seed, epoch, samples
+        self._kept: dict[str, np.ndarray] = {}
+
+    def uniform(self, purpose: str, rows: int, columns: int = 1) -> Rows:
+        """Uniform draws in [0, 1) by rows, `columns` a row; row i belongs to sample i."""
+        return Rows(generator(purpose, self.seed, self.epoch), rows, columns)
+
+    def kept(self, purpose: str, columns: int = 1) -> np.ndarray:
+        """(samples, columns) uniform draws in [0, 1), made once an epoch."""
+        if purpose not in self._kept:
+            self._kept[purpose] = self.uniform(purpose, self.samples, columns).take(self.samples)
+        return self._kept[purpose]
+
+    def order(self) -> np.ndarray:
+        """(samples,) int64: the order in which this epoch visits the samples."""
+        return generator("order", self.seed, self.epoch).permutation(self.samples)
+
+
+class Rows:
+    """A table of draws that is made a block of rows at a time, so that it need not fit at once."""
+
+    def __init__(self, source: np.random.Generator, rows: int, columns: int) -> None:
+        self._source, self.rows, self.columns = source, rows, columns
+
+    def take(self, rows: int) -> np.ndarray:
+        """The next `rows` rows, (rows, columns) float64."""
+        return self._source.random((rows, self.columns))

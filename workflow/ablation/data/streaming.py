@@ -1,0 +1,159 @@
+"""Streaming reading: FFCV's Loader over a beton that need not fit into memory.
+
+FFCV as shipped draws its crops from a generator per thread, so that they differ from run to run,
+and leaves the training waiting for ever when its thread fails. Here the decoder reads each
+sample's crop window from a table (docs/decisions/0007-streaming.md), and a failure in the thread
+is raised in the training loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from queue import Empty
+
+import numpy as np
+import torch
+from ffcv.fields.basics import IntDecoder
+from ffcv.fields.rgb_image import IMAGE_MODES, SimpleRGBImageDecoder
+from ffcv.libffcv import imdecode, resize_crop
+from ffcv.loader import Loader
+from ffcv.loader.epoch_iterator import EpochIterator
+from ffcv.pipeline.allocation_query import AllocationQuery
+from ffcv.pipeline.compiler import Compiler
+from ffcv.utils import cast_int_to_byte_ptr
+from numba import carray
+
+from ..cli import cpu_count
+from .beton import damaged
+from .source import Batch, Source, open_beton
+
+
+class WindowDecoder(SimpleRGBImageDecoder):
+    """Decodes a sample and resizes the window that a table holds for it.
+
+    The tables are reached by address inside the compiled loop: an array in the closure would be
+    frozen as a constant. They are refilled in place before each epoch.
+    """
+
+    def __init__(self, img_size: int, windows: np.ndarray, failed: np.ndarray) -> None:
+        """windows: (n, 4) int32; failed: (n,) uint8, set to 1 where a JPEG is damaged."""
+        super().__init__()
+        self.img_size, self.windows, self.failed = img_size, windows, failed
+
+    def declare_state_and_memory(self, previous_state):
+        largest = int(self.metadata["width"].max()) * int(self.metadata["height"].max()) * 3
+        shape, dtype = (self.img_size, self.img_size, 3), np.dtype("<u1")
+        state = replace(previous_state, jit_mode=True, shape=shape, dtype=dtype)
+        return state, (AllocationQuery(shape, dtype), AllocationQuery((largest,), dtype))
+
+    def generate_code(self) -> Callable:
+        mem_read, jpg = self.memory_read, IMAGE_MODES["jpg"]
+        my_range = Compiler.get_iterator()
+        decode_c, resize_c = Compiler.compile(imdecode), Compiler.compile(resize_crop)
+        table, rows = self.windows.ctypes.data, len(self.windows)
+        failures = self.failed.ctypes.data
+
+        def decode(batch_indices, my_storage, metadata, storage_state):
+            destination, temporary = my_storage
+            windows = carray(cast_int_to_byte_ptr(table), (rows * 16,)).view(np.int32)
+            failed = carray(cast_int_to_byte_ptr(failures), (rows,))
+            for slot in my_range(len(batch_indices)):
+                sample = batch_indices[slot]
+                field = metadata[sample]
+                data = mem_read(field["data_ptr"], storage_state)
+                height, width = np.uint32(field["height"]), np.uint32(field["width"])
+                if field["mode"] == jpg:
+                    buffer = temporary[slot]
+                    code = decode_c(
+                        data, buffer, height, width, height, width, 0, 0, 1, 1, False, False
+                    )
+                    if code != 0:
+                        failed[sample] = 1
+                    pixels = buffer.reshape(-1)[: 3 * height * width].reshape(height, width, 3)
+                else:
+                    pixels = data.reshape(height, width, 3)
+                top, left = windows[4 * sample], windows[4 * sample + 1]
+                bottom, right = top + windows[4 * sample + 2], left + windows[4 * sample + 3]
+                resize_c(pixels, top, bottom, left, right, destination[slot])
+            return destination[: len(batch_indices)]
+
+        decode.is_parallel = True
+        return decode
+
+
+class _Iterator(EpochIterator):
+    """FFCV's thread; whatever ends it reaches the consumer, and it leaves torch's threads alone."""
+
+    def run(self) -> None:
+        self.failure: BaseException | None = None
+        try:
+            super().run()
+        except BaseException as error:  # noqa: BLE001 handed over to the training loop
+            self.failure = error
+
+    def __next__(self):
+        while True:
+            try:
+                result = self.output_queue.get(timeout=0.5)
+                break
+            except Empty:
+                if not self.is_alive() and self.output_queue.empty():
+                    failure = self.failure or RuntimeError("FFCV's loader thread ended early")
+                    raise failure from None
+        # FFCV's own __next__ takes from the queue itself: put it back at the front.
+        self.output_queue.queue.appendleft(result)
+        return super().__next__()
+
+
+class Streaming(Source):
+    """A split read through FFCV's Loader. One Loader serves training and clean evaluation."""
+
+    def __init__(
+        self, path: Path, *, split: str, share: float, img_size: int, workers: int
+    ) -> None:
+        beton, self._rows = open_beton(path, split, share)
+        self.path, self.labels, self.sizes = path, beton.labels[self._rows], beton.sizes[self._rows]
+        self.img_size, self.workers = img_size, workers or cpu_count()
+        self._windows = np.zeros((len(beton), 4), np.int32)
+        self._failed = np.zeros(len(beton), np.uint8)
+        self._loaders: dict[int, Loader] = {}
+
+    def _loader(self, batch_size: int) -> Loader:
+        """The compiled loader of a batch size (10 s and more, once a process)."""
+        if batch_size not in self._loaders:
+            decoder = WindowDecoder(self.img_size, self._windows, self._failed)
+            threads = torch.get_num_threads()
+            self._loaders[batch_size] = Loader(
+                str(self.path),
+                batch_size=batch_size,
+                num_workers=self.workers,
+                os_cache=True,
+                seed=0,
+                drop_last=False,
+                pipelines={"image": [decoder], "label": [IntDecoder()]},
+            )
+            torch.set_num_threads(threads)  # FFCV has set its number of workers
+        return self._loaders[batch_size]
+
+    def batches(
+        self, order: np.ndarray, windows: np.ndarray, batch_size: int
+    ) -> Iterator[Batch]:
+        loader = self._loader(batch_size)
+        self._windows[self._rows] = windows
+        threads = torch.get_num_threads()
+        iterator = _Iterator(loader, self._rows[order].astype(np.uint64))
+        try:
+            for start, (images, labels) in zip(
+                range(0, len(order), batch_size), iterator, strict=True
+            ):
+                torch.set_num_threads(threads)
+                index = order[start : start + batch_size]
+                if self._failed.any():
+                    raise damaged(self.path, int(np.flatnonzero(self._failed)[0]))
+                # FFCV uses its buffers again: a batch is a copy.
+                yield Batch(index, np.array(images), np.array(labels).reshape(-1))
+        finally:
+            iterator.close()
+            iterator.join(timeout=60)

@@ -1,0 +1,77 @@
+"""Accuracy and loss of a model on a source, without augmentation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+if TYPE_CHECKING:
+    from .data.source import Source
+
+
+@dataclass(frozen=True)
+class Normalize:
+    """uint8 images of a batch to the model's input: the training set's mean and spread removed."""
+
+    mean: torch.Tensor
+    """(3,) in [0, 255]."""
+    std: torch.Tensor
+    """(3,) in [0, 255]."""
+
+    @classmethod
+    def of(cls, mean: tuple, std: tuple, device: torch.device) -> Normalize:
+        """From the dataset's lock. A channel without any spread is only centred."""
+        spread = torch.tensor([s if s > 0 else 1.0 for s in std], device=device)
+        return cls(torch.tensor(mean, device=device), spread)
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """(b, h, w, 3) uint8 to (b, 3, h, w) float32 in channels-last memory."""
+        return ((images.float() - self.mean) / self.std).permute(0, 3, 1, 2)
+
+
+def correct_counts(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """(2,) int64: how many of a batch are right at the first, and among the five first.
+
+    logits (b, classes), labels (b,). With fewer than five classes all of them count.
+    """
+    top = logits.topk(min(5, logits.shape[1]), dim=1).indices
+    hits = top == labels[:, None]
+    return torch.stack([hits[:, 0].sum(), hits.sum()])
+
+
+def evaluate(
+    model: torch.nn.Module,
+    source: Source,
+    samples: np.ndarray,
+    windows: np.ndarray,
+    normalize: Normalize,
+    *,
+    batch_size: int,
+    device: torch.device,
+) -> dict[str, float]:
+    """Mean loss (without label smoothing), top-1 and top-5 in percent over `samples`.
+
+    windows: (n, 4) int32 of all samples of the source. Every sample counts exactly once.
+    """
+    was_training = model.training
+    model.eval()
+    loss = torch.zeros((), dtype=torch.float64, device=device)
+    correct = torch.zeros(2, dtype=torch.int64, device=device)
+    counted = 0
+    with torch.inference_mode():
+        for batch in source.batches(samples, windows, batch_size):
+            images = torch.from_numpy(batch.images).to(device)
+            labels = torch.from_numpy(batch.labels).to(device)
+            logits = model(normalize(images))
+            loss += cross_entropy(logits, labels, reduction="sum").double()
+            correct += correct_counts(logits, labels)
+            counted += len(labels)
+    model.train(was_training)
+    if counted != len(samples):
+        raise RuntimeError(f"evaluated {counted} of {len(samples)} samples")
+    top1, top5 = (100.0 * correct.double() / counted).tolist()
+    return {"loss": loss.item() / counted, "top1": top1, "top5": top5}

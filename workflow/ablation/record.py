@@ -1,0 +1,100 @@
+"""What a cell writes: metrics that repeat bit for bit, and apart from them its times."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from .files import publish, stable_json, write_text
+
+# Accuracies, in percent, for which every cell records when it first reached them.
+THRESHOLDS = tuple(range(10, 100, 5))
+RESULTS = ("cell.json", "epochs.csv", "timing.json", "provenance.json", "weights.pt", "metrics.json")
+_TIMES = ("train_time_s", "eval_time_s", "images_per_s")
+
+
+def reached(epochs: list[dict[str, Any]], threshold: float) -> int | None:
+    """First epoch (from 1) whose validation top-1, in percent, is at least `threshold`."""
+    return next((e["epoch"] for e in epochs if e["val_top1"] >= threshold), None)
+
+
+def best_epoch(epochs: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Epoch of the highest validation top-1, the first of equals."""
+    if not epochs:
+        return None
+    best = max(epochs, key=lambda e: (e["val_top1"], -e["epoch"]))
+    return {key: best[key] for key in ("epoch", "val_top1", "val_top5")}
+
+
+def metrics(
+    cell_id: str,
+    epochs: list[dict[str, Any]],
+    diverged_at: dict[str, int | None] | None,
+    facts: dict[str, Any],
+) -> dict[str, Any]:
+    """The content of metrics.json. epochs: one record an epoch, times already taken out."""
+    return {
+        "cell_id": cell_id,
+        "status": "completed" if diverged_at is None else "diverged",
+        "last": epochs[-1] if diverged_at is None else None,
+        "best": best_epoch(epochs),
+        "diverged_at": diverged_at,
+        "epochs_to_top1": {str(t): reached(epochs, t) for t in THRESHOLDS},
+        **facts,
+        "epochs": epochs,
+    }
+
+
+def seconds_to(epochs: list[dict[str, Any]], times: list[dict[str, float]]) -> dict[str, Any]:
+    """Seconds of training and evaluation until each accuracy was first reached; None if never."""
+    spent = [sum(t["train_time_s"] + t["eval_time_s"] for t in times[: i + 1]) for i in range(len(times))]
+    found = {t: reached(epochs, t) for t in THRESHOLDS}
+    return {str(t): None if epoch is None else spent[epoch - 1] for t, epoch in found.items()}
+
+
+def finite(record: dict[str, Any]) -> bool:
+    """Whether every number of an epoch's record is finite."""
+    return all(math.isfinite(v) for v in record.values() if v is not None)
+
+
+def write_results(
+    folder: Path,
+    *,
+    cell: dict[str, Any],
+    metrics: dict[str, Any],
+    times: list[dict[str, float]],
+    timing: dict[str, Any],
+    provenance: dict[str, Any],
+    weights: dict[str, Any],
+) -> None:
+    """Write a finished cell. `metrics.json` comes last: with it the cell is done."""
+    import torch
+
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "cell.json", stable_json(cell) + "\n")
+    write_text(folder / "epochs.csv", _epochs_csv(metrics["epochs"], times))
+    write_text(folder / "timing.json", stable_json(timing) + "\n")
+    write_text(folder / "provenance.json", stable_json(provenance) + "\n")
+    temporary = folder / f".weights.{os.getpid()}.tmp"
+    torch.save(weights, temporary)
+    publish(temporary, folder / "weights.pt")
+    write_text(folder / "metrics.json", stable_json(metrics) + "\n")
+
+
+def complete(folder: Path) -> bool:
+    """Whether a cell's results are all there."""
+    return all((folder / name).is_file() for name in RESULTS)
+
+
+def _epochs_csv(epochs: list[dict[str, Any]], times: list[dict[str, float]]) -> str:
+    out = io.StringIO()
+    rows = [{**e, **t} for e, t in zip(epochs, times, strict=True)]
+    columns = list(rows[0]) if rows else ["epoch", *_TIMES]
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()

@@ -1,0 +1,211 @@
+"""Train one cell: one variant of a study with one seed.
+
+Finds the cell in the plan of its study, trains it (or goes on where an earlier attempt stopped)
+and writes its results. Exit codes: 0 done (also when the loss diverged: that is a result), 75
+stopped by a signal with the state saved, 2 something to mend, said in one line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+BEGAN = time.time()
+sys.path.insert(0, str(Path(__file__).parent))
+
+from ablation.cli import run  # noqa: E402
+from ablation.errors import ConfigError, StopRequested, UserError  # noqa: E402
+from ablation.grid import Cell, Planner  # noqa: E402
+from ablation.identity import identity  # noqa: E402
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--study", required=True, help="study that the cell belongs to")
+    parser.add_argument("--scale", required=True, help="scale at which it is trained")
+    parser.add_argument("--variant", help="label of the variant, e.g. 'lr=0.1'")
+    parser.add_argument("--seed", type=int, help="seed of the cell")
+    parser.add_argument("--cell", help="id of the cell, instead of --variant and --seed")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the dataset's betons")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the cell's results")
+    parser.add_argument(
+        "--checkpoints", type=Path, required=True,
+        help="folder of all checkpoints; the cell has one of its own in it",
+    )  # fmt: skip
+    parser.add_argument("--config-dir", type=Path, default=Path("config"), help="default: config")
+    parser.add_argument("--workers", type=int, default=0, help="loader workers; change no result")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    return parser.parse_args(argv)
+
+
+def find_cell(args: argparse.Namespace) -> Cell:
+    """The cell that the command line means."""
+    plan = Planner(args.config_dir).plan(args.study, args.scale)
+    if args.cell is not None:
+        return plan.cell(args.cell)
+    if args.variant is None or args.seed is None:
+        raise UserError("which cell? give --variant and --seed, or --cell")
+    for cell in plan.cells:
+        if cell.variant.label == args.variant and cell.config.seed == args.seed:
+            return cell
+    labels = ", ".join(f"'{variant.label}'" for variant in plan.variants)
+    raise ConfigError(f"no such cell in {args.study} at {args.scale}; variants: {labels}")
+
+
+def say(text: str) -> None:
+    """One line of the log, with the time."""
+    print(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S}  {text}", file=sys.stderr, flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit code."""
+    args = parse(argv)
+    cell = find_cell(args)
+    stop_signals = Stop()
+    # After the plan, so that a mistake in a file is answered before torch's seconds of import.
+    from ablation.lease import Lease
+    from ablation.record import complete
+
+    folder = args.checkpoints / cell.id
+    say(f"=== cell {cell.id}: {args.study}, {cell.variant.label}, seed {cell.config.seed} ===")
+    with Lease(folder / "lease.json", say) as lease:
+        if complete(args.out):
+            say("results are there already; delete the folder to train the cell again")
+        else:
+            train(args, cell, lease, stop_signals)
+    discard(folder)
+    return 0
+
+
+def train(args: argparse.Namespace, cell: Cell, lease, stop) -> None:
+    """Train the cell and write its results."""
+    from ablation import loop, provenance, record
+    from ablation.lease import others_here
+
+    started = datetime.datetime.now(datetime.UTC)
+    device = loop.choose_device(args.device)
+    trainer = loop.Trainer(
+        cell.config,
+        cell.dataset.lock,
+        args.data,
+        cell_id=cell.id,
+        checkpoint_path=args.checkpoints / cell.id / "checkpoint.pt",
+        device=device,
+        workers=args.workers,
+        say=say,
+        stop=stop,
+        before_save=lease.check,
+        alone=lambda: not others_here(args.checkpoints, lease.path),
+    )
+    state = trainer.run(BEGAN)
+    lease.check()
+    facts = {
+        "steps_per_epoch": trainer.steps_per_epoch,
+        "train_images": len(trainer.train_set),
+        "val_images": len(trainer.val_set),
+        "parameters": sum(p.numel() for p in trainer.model.parameters()),
+        "weight_decay_scalars": trainer.optimizer.record(),
+    }
+    times = {key: sum(t[key] for t in state.times) for key in ("train_time_s", "eval_time_s")}
+    finished = datetime.datetime.now(datetime.UTC)
+    record.write_results(
+        args.out,
+        cell=describe(args, cell),
+        metrics=record.metrics(cell.id, state.epochs, state.diverged_at, facts),
+        times=state.times,
+        timing={
+            **times,
+            "startup_time_s": state.startup_time_s,
+            "wall_time_s": time.time() - BEGAN,
+            "images_per_s": len(state.times)
+            * trainer.steps_per_epoch
+            * cell.config.batch_size
+            / max(times["train_time_s"], 1e-9),
+            "peak_mem_gib": loop.peak_mem_gib(device),
+            "energy_j": None,  # no meter is read yet, and no estimate is made
+            "energy_source": None,
+            "seconds_to_top1": record.seconds_to(state.epochs, state.times),
+            "alone": state.alone,
+            "attempts": state.attempts,
+        },
+        provenance={
+            **provenance.describe(device, cell.config.compute.threads, cell.dataset.digest),
+            "started": started.isoformat(timespec="seconds"),
+            "finished": finished.isoformat(timespec="seconds"),
+        },
+        weights={"cell_id": cell.id, "model": trainer.model.state_dict()},
+    )
+    say(f"done in {time.time() - BEGAN:.1f} s: {args.out}")
+
+
+def describe(args: argparse.Namespace, cell: Cell) -> dict:
+    """The content of cell.json: what was trained, and how to train it again."""
+    command = [
+        "python workflow/train_cell.py",
+        f"--study {shlex.quote(args.study)}",
+        f"--scale {shlex.quote(args.scale)}",
+        f"--variant {shlex.quote(cell.variant.label)}",
+        f"--seed {cell.config.seed}",
+        f"--data {shlex.quote(str(args.data))}",
+        f"--out {shlex.quote(str(args.out))}",
+        f"--checkpoints {shlex.quote(str(args.checkpoints))}",
+    ]
+    return {
+        "cell_id": cell.id,
+        "study": args.study,
+        "scale": args.scale,
+        "variant": cell.variant.label,
+        "dataset": cell.dataset.name,
+        "dataset_digest": cell.dataset.digest,
+        "command": " ".join(command),
+        "config": cell.config.model_dump(mode="json"),
+        "identity": identity(cell.config, cell.dataset.digest),
+    }
+
+
+class Stop:
+    """Whether a signal has asked the cell to stop; a second Ctrl-C ends it at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+            signal.signal(number, self._ask)
+
+    def _ask(self, number: int, _frame: object) -> None:
+        if self.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.asked = True
+        say(f"{signal.Signals(number).name}: the state is saved after this step")
+
+    def __call__(self) -> bool:
+        return self.asked
+
+
+def discard(folder: Path) -> None:
+    """Remove a finished cell's checkpoint; its results hold the final weights."""
+    for path in folder.glob("checkpoint.pt"):
+        path.unlink()
+    for path in folder.glob(".checkpoint.pt.*.tmp"):
+        path.unlink()
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def guarded(argv: Sequence[str] | None = None) -> int:
+    """`main`, with a requested stop as an exit code of its own."""
+    try:
+        return main(argv)
+    except StopRequested as stopped:
+        say(str(stopped))
+        return stopped.exit_code
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(guarded))
