@@ -1,0 +1,31 @@
+# An ablation study is a YAML file; this turns it into trained cells, tables, figures and a report.
+#
+#   convert -> plan -> train -> collect -> analyse -> report
+#
+# `snakemake --cores all` runs what config/config.yaml names. Stages are one file each in rules/,
+# the program of a rule has the rule's name in workflow/, the library is workflow/ablation/.
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/convert.smk"
+include: "rules/train.smk"
+include: "rules/collect.smk"
+include: "rules/analyse.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    input:
+        cells=all_cells(),
+        report="results/report/index.html",
+    default_target: True

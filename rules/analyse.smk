@@ -1,0 +1,77 @@
+# Analyse: a study's tidy table -> tables and figures.
+#
+# Reads   results/studies/{scale}/{study}/runs.csv and epochs.csv, and the study's YAML.
+# Writes  results/studies/{scale}/{study}/tables/ (CSV, Markdown, LaTeX) and figures/ (SVG, PNG,
+#         and the CSV behind each).
+
+
+rule study_tables:
+    """Draw up a study's tables: means, intervals, differences, published values."""
+    input:
+        runs=f"{STUDIES}/runs.csv",
+        code=[
+            "workflow/study_tables.py",
+            "workflow/ablation/tables.py",
+            "workflow/ablation/stats.py",
+            "workflow/ablation/metrics.py",
+        ],
+    output:
+        report(
+            directory(f"{STUDIES}/tables"),
+            patterns=["{table}.csv"],
+            caption="../workflow/report/table.rst",
+            category="{study}",
+            subcategory="tables",
+            labels={"table": "{table}", "scale": "{scale}"},
+        ),
+    log:
+        "results/logs/tables/{scale}/{study}.log",
+    benchmark:
+        "results/logs/tables/{scale}/{study}.benchmark.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "python workflow/study_tables.py"
+        " --study {wildcards.study:q}"
+        " --scale {wildcards.scale:q}"
+        " --runs {input.runs:q}"
+        " --out {output:q}"
+        " 2> {log:q}"
+
+
+rule study_figures:
+    """Draw a study's figures."""
+    input:
+        runs=f"{STUDIES}/runs.csv",
+        epochs=f"{STUDIES}/epochs.csv",
+        code=[
+            "workflow/study_figures.py",
+            "workflow/ablation/figures.py",
+            "workflow/ablation/stats.py",
+            "workflow/ablation/metrics.py",
+            "workflow/ablation/style.mplstyle",
+        ],
+    output:
+        report(
+            directory(f"{STUDIES}/figures"),
+            patterns=["{figure}.svg"],
+            caption="../workflow/report/figure.rst",
+            category="{study}",
+            subcategory="figures",
+            labels={"figure": "{figure}", "scale": "{scale}"},
+        ),
+    log:
+        "results/logs/figures/{scale}/{study}.log",
+    benchmark:
+        "results/logs/figures/{scale}/{study}.benchmark.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "python workflow/study_figures.py"
+        " --study {wildcards.study:q}"
+        " --scale {wildcards.scale:q}"
+        " --runs {input.runs:q}"
+        " --out {output:q}"
+        " 2> {log:q}"

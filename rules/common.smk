@@ -1,0 +1,114 @@
+# What the rules share: the plan, and where things lie. Planning is pure and takes no torch; a
+# mistake in a configuration file ends here, in one line, before any job starts.
+
+import shlex
+import sys
+from functools import cache
+from pathlib import Path
+
+sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
+
+from ablation.config.load import check_workflow
+from ablation.errors import UserError
+from ablation.grid import Planner
+from ablation.identity import digest
+from snakemake.exceptions import WorkflowError
+
+# `--config studies=one` gives a plain text, `studies=one,two` too.
+if isinstance(config.get("studies"), str):
+    config["studies"] = [name.strip() for name in config["studies"].split(",")]
+
+try:
+    SETTINGS = check_workflow(config)
+    PLANNER = Planner("config")
+    PLANS = {name: PLANNER.plan(name, SETTINGS.scale) for name in SETTINGS.studies}
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+# Each cell once, with the first study that asks for it: equal configurations are the same cell.
+CELLS = {}
+for _study, _plan in PLANS.items():
+    for _cell in _plan.cells:
+        CELLS.setdefault(_cell.id, (_study, _cell))
+
+DATASETS = {cell.dataset.name: cell.dataset for _, cell in CELLS.values()}
+STUDIES = "results/studies/{scale}/{study}"
+
+# `.venv/bin/snakemake` works without activating the environment: its python comes first.
+shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+
+
+wildcard_constraints:
+    cell="[0-9a-f]{12}",
+    digest="[0-9a-f]{12}",
+    dataset="[A-Za-z0-9][A-Za-z0-9_-]*",
+    scale="[A-Za-z0-9][A-Za-z0-9_-]*",
+    study="[A-Za-z0-9][A-Za-z0-9_-]*",
+
+
+def all_cells():
+    """The result of every cell that a study asks for."""
+    return [f"results/cells/{cell}/metrics.json" for cell in CELLS]
+
+
+def study_cells(wildcards):
+    """The results that a study is collected from."""
+    return [f"results/cells/{c.id}/metrics.json" for c in planned(wildcards).cells]
+
+
+def planned(wildcards):
+    """The plan of the study that a rule works for, whatever its scale."""
+    return plan_of(wildcards.study, wildcards.scale)
+
+
+@cache
+def plan_of(study, scale):
+    return PLANNER.plan(study, scale)
+
+
+def study_files(wildcards):
+    """The files that say how a study is analysed."""
+    study = planned(wildcards)
+    return [
+        f"config/studies/{wildcards.study}.yaml",
+        f"config/recipes/{study.config.recipe}.yaml",
+        f"config/scales/{wildcards.scale}.yaml",
+    ]
+
+
+def cell_data(wildcards):
+    """The betons of a cell; none once the cell is trained.
+
+    A trained cell stands by its identity: it is not trained again because betons were touched,
+    deleted or converted anew (docs/decisions/0004-reruns.md).
+    """
+    if Path(f"results/cells/{wildcards.cell}/metrics.json").exists():
+        return []
+    folder = f"results/{CELLS[wildcards.cell][1].dataset.directory}"
+    return [f"{folder}/train.beton", f"{folder}/val.beton", f"{folder}/manifest.json"]
+
+
+def cell_study(wildcards):
+    """The study under whose name a cell is trained."""
+    return CELLS[wildcards.cell][0]
+
+
+def cell_folder(wildcards):
+    """Where the betons of a cell lie."""
+    return f"results/{CELLS[wildcards.cell][1].dataset.directory}"
+
+
+def source_option(wildcards):
+    """The option that tells convert where this site keeps a dataset's images."""
+    path = SETTINGS.data_paths.get(wildcards.dataset)
+    return f"--data {path}" if path else ""
+
+
+def resource(name):
+    """A function that gives what a cell asks of the cluster, from its scale."""
+
+    def of_cell(wildcards):
+        study = CELLS[wildcards.cell][0]
+        return getattr(PLANS[study].scale.resources, name)
+
+    return of_cell

@@ -1,0 +1,45 @@
+# Train: one job per cell.
+#
+# Reads   the betons of the cell's dataset; the cell itself is found in the plan by its id.
+# Writes  results/cells/{cell}/: metrics.json (deterministic), epochs.csv, timing.json,
+#         provenance.json, cell.json, weights.pt.
+# Steps   go on from the checkpoint if there is one, train and evaluate each epoch, write the
+#         results. The checkpoint lies outside the outputs, which Snakemake deletes before a job.
+
+
+rule train_cell:
+    """Train one cell, or go on where an earlier attempt was stopped."""
+    input:
+        cell_data,
+    output:
+        metrics="results/cells/{cell}/metrics.json",
+        epochs="results/cells/{cell}/epochs.csv",
+        timing="results/cells/{cell}/timing.json",
+        provenance="results/cells/{cell}/provenance.json",
+        cell="results/cells/{cell}/cell.json",
+        weights="results/cells/{cell}/weights.pt",
+    params:
+        study=cell_study,
+        scale=SETTINGS.scale,
+        data=cell_folder,
+        folder=subpath(output.metrics, parent=True),
+        workers=SETTINGS.loader_workers,
+    log:
+        "results/logs/train/{cell}.log",
+    benchmark:
+        "results/logs/train/{cell}.benchmark.tsv"
+    resources:
+        cpus_per_task=resource("cpus"),
+        mem_mb=resource("mem_mb"),
+        runtime=resource("runtime"),
+        gpu=resource("gpus"),
+    shell:
+        "python workflow/train_cell.py"
+        " --study {params.study:q}"
+        " --scale {params.scale:q}"
+        " --cell {wildcards.cell}"
+        " --data {params.data:q}"
+        " --out {params.folder:q}"
+        " --checkpoints results/checkpoints"
+        " --workers {params.workers}"
+        " 2>> {log:q}"
