@@ -101,7 +101,7 @@ def cell_folder(wildcards):
 def source_option(wildcards):
     """The option that tells convert where this site keeps a dataset's images."""
     path = SETTINGS.data_paths.get(wildcards.dataset)
-    return f"--data {path}" if path else ""
+    return f"--data {shlex.quote(path)}" if path else ""
 
 
 def resource(name):

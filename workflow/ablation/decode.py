@@ -1,0 +1,74 @@
+"""Bytes of an image file to RGB pixels, the same for the lock and for the betons."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+# Formats that are pixels and nothing else: Pillow's EPS reader, say, would start Ghostscript.
+FORMATS = ("JPEG", "PNG", "PPM", "BMP", "GIF", "TIFF", "WEBP")
+# Pillow's own limit against decompression bombs: a quarter of a GiB of pixels. Pillow warns
+# here and refuses at twice as much; here one limit refuses.
+MAX_PIXELS = 89_478_485
+# FFCV stores height and width in 16 bits.
+MAX_SIDE = 65_535
+
+
+class BadImage(ValueError):
+    """A file that is no readable image; the text is the reason, the same in every run."""
+
+
+def decode_rgb(data: bytes) -> np.ndarray:
+    """Decode a whole image file to pixels, uint8 of shape (height, width, 3), RGB.
+
+    As torchvision's ImageFolder does: grey becomes three equal channels, CMYK and YCCK are
+    converted without a colour profile, alpha is dropped (not blended), a palette is looked up,
+    of an animation the first frame is taken, and the EXIF orientation is deliberately NOT
+    applied (published ImageNet results are without it). Unlike it, 16-bit grey is scaled to
+    8 bits instead of being clipped. The file's name plays no part: a PNG named .JPEG is a PNG.
+
+    Raises BadImage for anything else: no image, truncated, a decompression bomb, pixels without
+    a defined range (32-bit integers, floats). EXIF is not needed, so bad EXIF does not matter.
+    """
+    if not data:
+        raise BadImage("empty file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # corrupt EXIF, odd chunks: the pixels decide
+            return _decode(data)
+    except (BadImage, MemoryError):
+        raise
+    except UnidentifiedImageError:
+        raise BadImage("not an image of a known format") from None
+    except Image.DecompressionBombError:
+        raise BadImage(f"more than {MAX_PIXELS:,} pixels") from None
+    except Exception as error:  # decoders raise nearly everything on damaged input
+        text = re.sub(r" at 0x[0-9a-f]+", "", str(error)) or type(error).__name__
+        raise BadImage(f"cannot be decoded: {text}") from None
+
+
+def _decode(data: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise BadImage(f"{width} x {height} is more than {MAX_PIXELS:,} pixels")
+        if max(width, height) > MAX_SIDE:
+            raise BadImage(f"{width} x {height} has a side of more than {MAX_SIDE:,} pixels")
+        if image.mode.startswith("I;16"):
+            return _from_16_bit(np.asarray(image))
+        if image.mode in ("I", "F"):
+            raise BadImage(f"pixels of mode {image.mode} have no defined range")
+        pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    if pixels.shape != (height, width, 3) or pixels.dtype != np.uint8:
+        raise BadImage(f"decoded to {pixels.dtype} of shape {pixels.shape}")
+    return pixels
+
+
+def _from_16_bit(grey: np.ndarray) -> np.ndarray:
+    """Scale 0..65535 to 0..255, rounded: 257 = 65535 / 255."""
+    eight = ((grey.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return np.repeat(eight[:, :, None], 3, axis=2)

@@ -1,0 +1,68 @@
+"""Layout `folder`: `{split}/{class}/{image}`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..config.dataset import Source
+from ..errors import DataError
+from .listing import ListingBuilder, Sample, SourceListing, is_hidden
+
+
+def read(path: Path, config: Source, scratch: Path | None) -> SourceListing:
+    """List a tree of class folders; links to files and to class folders are followed."""
+    builder = ListingBuilder(path)
+    for split, folder in (("train", path / config.train), ("val", path / config.val)):
+        add_class_folders(builder, split, folder)
+    return builder.finish()
+
+
+def add_class_folders(builder: ListingBuilder, split: str, folder: Path) -> None:
+    """Add every class folder in `folder` as a class of `split`."""
+    for entry in entries(folder):
+        if not entry.is_dir():
+            builder.add_stray(f"{split}/{entry.name}", "lies outside of a class folder")
+            continue
+        refuse_loop(entry.path)
+        builder.add_class(split, entry.name)
+        for file in entries(Path(entry.path)):
+            if file_reason := why_no_file(file):
+                builder.add_stray(f"{split}/{entry.name}/{file.name}", file_reason)
+            else:
+                builder.add(split, Sample(entry.name, file.name, entry.path))
+
+
+def entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield what is not hidden in a folder, sorted by name; raises DataError without a folder."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder")
+    with os.scandir(folder) as found:
+        listed = sorted(found, key=lambda entry: entry.name)
+    for entry in listed:
+        if not is_hidden(entry.name):
+            yield entry
+
+
+def why_no_file(entry: os.DirEntry[str]) -> str | None:
+    """Say why an entry is no plain file, or None when it is one (or a link to one).
+
+    Reading a pipe or a device would wait for ever, so the type is known before the bytes are.
+    """
+    try:
+        if entry.is_file():
+            return None
+        if entry.is_dir():
+            return "is a folder inside a class folder"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return "is a broken link" if entry.is_symlink() else "is not a plain file"
+
+
+def refuse_loop(folder: str) -> None:
+    """Raise DataError for a linked folder that holds itself (its target is one of its parents)."""
+    real = os.path.realpath(folder)
+    parent = os.path.realpath(os.path.dirname(folder))
+    if parent == real or parent.startswith(real.rstrip("/") + "/"):
+        raise DataError(f"{folder}: this link leads back to a folder above it ({real})")

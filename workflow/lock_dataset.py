@@ -1,0 +1,57 @@
+"""Read all images of a dataset once and write its lock, `config/datasets/{name}.lock.json`.
+
+    python workflow/lock_dataset.py --dataset fashion_mnist
+
+Reads: `config/datasets/{name}.yaml` and the source images. Every file is decoded; bad ones are
+named. The lock (classes, counts, sizes, digest of the content, mean and standard deviation) is
+committed: planning reads it, and convert verifies that the images are still the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ablation.cli import cpu_count, run
+from ablation.config.dataset import DatasetConfig, DatasetLock
+from ablation.config.load import load_dataset
+from ablation.files import stable_json, write_text
+from ablation.scan import make_lock, scan
+from ablation.sources import open_source
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def lock_dataset(config: DatasetConfig, num_workers: int, progress: bool = True) -> DatasetLock:
+    """Return the lock of a dataset's images; raises DataError for missing or bad ones."""
+    with open_source(config.source, ROOT) as listing:
+        result = scan(listing, num_workers, config.on_bad_image, progress)
+    return make_lock(result, config.on_bad_image)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the lock; return 0."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--dataset", required=True, help="name of a file in config/datasets")
+    parser.add_argument("--config-dir", type=Path, default=ROOT / "config")
+    parser.add_argument("--data", help="where the images are, instead of the dataset's source.path")
+    parser.add_argument("--workers", type=int, help="processes (default: num_workers, all CPUs)")
+    args = parser.parse_args(argv)
+    config = load_dataset(args.config_dir, args.dataset)
+    if args.data:
+        source = config.source.model_copy(update={"path": str(Path(args.data).resolve())})
+        config = config.model_copy(update={"source": source})
+    lock = lock_dataset(config, max(1, args.workers or config.num_workers or cpu_count()))
+    path = args.config_dir / "datasets" / f"{args.dataset}.lock.json"
+    write_text(path, stable_json(lock.model_dump(mode="json")) + "\n")
+    print(
+        f"{path}: {len(lock.classes):,} classes, {lock.train.images:,} + {lock.val.images:,}"
+        f" images, {len(lock.rejected):,} rejected"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
