@@ -25,7 +25,10 @@ include: "rules/report.smk"
 
 
 rule all:
-    input:
-        cells=all_cells(),
-        report="results/report/index.html",
     default_target: True
+    input:
+        # All of it, not the report alone: Snakemake makes a missing file again only if it is asked for.
+        cells=all_cells(),
+        studies=all_studies(),
+        selection=SELECTION,
+        report="results/report/index.html",

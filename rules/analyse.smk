@@ -11,9 +11,7 @@ rule study_tables:
         runs=f"{STUDIES}/runs.csv",
         code=[
             "workflow/study_tables.py",
-            "workflow/ablation/tables.py",
-            "workflow/ablation/stats.py",
-            "workflow/ablation/metrics.py",
+            *library("tables", "collect", "frames", "stats", "metrics", "markup"),
         ],
     output:
         report(
@@ -47,9 +45,7 @@ rule study_figures:
         epochs=f"{STUDIES}/epochs.csv",
         code=[
             "workflow/study_figures.py",
-            "workflow/ablation/figures.py",
-            "workflow/ablation/stats.py",
-            "workflow/ablation/metrics.py",
+            *library("figures", "frames", "stats", "metrics", "captions"),
             "workflow/ablation/style.mplstyle",
         ],
     output:

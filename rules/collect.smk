@@ -9,12 +9,10 @@ rule collect_study:
     input:
         cells=study_cells,
         config=study_files,
-        code=["workflow/collect_study.py", "workflow/ablation/collect.py"],
+        code=["workflow/collect_study.py", *library("collect")],
     output:
         runs=f"{STUDIES}/runs.csv",
         epochs=f"{STUDIES}/epochs.csv",
-    params:
-        folder=subpath(output.runs, parent=True),
     log:
         "results/logs/collect/{scale}/{study}.log",
     benchmark:
@@ -22,6 +20,8 @@ rule collect_study:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        folder=subpath(output.runs, parent=True),
     shell:
         "python workflow/collect_study.py"
         " --study {wildcards.study:q}"

@@ -34,6 +34,9 @@ for _study, _plan in PLANS.items():
 DATASETS = {cell.dataset.name: cell.dataset for _, cell in CELLS.values()}
 STUDIES = "results/studies/{scale}/{study}"
 
+# A file named by what the report is about: another choice of studies is another file.
+SELECTION = f"results/report/.selection-{digest([SETTINGS.scale, list(SETTINGS.studies)])}"
+
 # `.venv/bin/snakemake` works without activating the environment: its python comes first.
 shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
@@ -49,6 +52,12 @@ wildcard_constraints:
 def all_cells():
     """The result of every cell that a study asks for."""
     return [f"results/cells/{cell}/metrics.json" for cell in CELLS]
+
+
+def all_studies():
+    """The tables and figures of every study."""
+    parts = ("tables", "figures")
+    return expand(f"{STUDIES}/{{part}}", scale=SETTINGS.scale, study=SETTINGS.studies, part=parts)
 
 
 def study_cells(wildcards):
@@ -74,6 +83,17 @@ def study_files(wildcards):
         f"config/recipes/{study.config.recipe}.yaml",
         f"config/scales/{wildcards.scale}.yaml",
     ]
+
+
+def library(*modules):
+    """Modules of the library as inputs: a table follows its code. Training does not, see
+    docs/decisions/0004-reruns.md."""
+    return [f"workflow/ablation/{module}.py" for module in modules]
+
+
+def report_templates():
+    """The templates of the report."""
+    return sorted(str(path) for path in Path("workflow/report").iterdir() if path.is_file())
 
 
 def cell_data(wildcards):

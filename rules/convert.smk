@@ -14,18 +14,18 @@ rule convert_dataset:
         train="results/data/{dataset}-{digest}/train.beton",
         val="results/data/{dataset}-{digest}/val.beton",
         manifest="results/data/{dataset}-{digest}/manifest.json",
-    params:
-        source=source_option,
-        folder=subpath(output.manifest, parent=True),
     log:
         "results/logs/convert/{dataset}-{digest}.log",
     benchmark:
         "results/logs/convert/{dataset}-{digest}.benchmark.tsv"
-    threads: workflow.cores
+    threads: 8
     resources:
         cpus_per_task=8,
         mem_mb=8000,
         runtime=720,
+    params:
+        source=source_option,
+        folder=subpath(output.manifest, parent=True),
     shell:
         "python workflow/convert_dataset.py"
         " --dataset {wildcards.dataset}"

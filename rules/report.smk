@@ -3,13 +3,11 @@
 # Reads   results/studies/{scale}/*/, results/cells/*/, and the studies' YAML.
 # Writes  results/report/index.html (self-contained) and report.md.
 
-SELECTION = digest([SETTINGS.scale, list(SETTINGS.studies)])
-
 
 rule select_studies:
     """Note which studies at which scale the report is about, so that another choice makes it anew."""
     output:
-        f"results/report/.selection-{SELECTION}",
+        SELECTION,
     log:
         "results/logs/report/selection.log",
     shell:
@@ -19,18 +17,17 @@ rule select_studies:
 rule build_report:
     """Build the page that is read first."""
     input:
-        selection=f"results/report/.selection-{SELECTION}",
+        selection=SELECTION,
         tables=expand(f"{STUDIES}/tables", scale=SETTINGS.scale, study=SETTINGS.studies),
         figures=expand(f"{STUDIES}/figures", scale=SETTINGS.scale, study=SETTINGS.studies),
-        code=["workflow/build_report.py", "workflow/ablation/report.py"],
-        templates=sorted(str(p) for p in Path("workflow/report").glob("*.j2")),
+        code=[
+            "workflow/build_report.py",
+            *library("report", "sentences", "settings", "captions", "tables", "markup"),
+        ],
+        templates=report_templates(),
     output:
         page="results/report/index.html",
         markdown="results/report/report.md",
-    params:
-        scale=SETTINGS.scale,
-        studies=list(SETTINGS.studies),
-        folder=subpath(output.page, parent=True),
     log:
         "results/logs/report/report.log",
     benchmark:
@@ -38,6 +35,10 @@ rule build_report:
     resources:
         mem_mb=2000,
         runtime=10,
+    params:
+        scale=SETTINGS.scale,
+        studies=list(SETTINGS.studies),
+        folder=subpath(output.page, parent=True),
     shell:
         "python workflow/build_report.py"
         " --scale {params.scale:q}"

@@ -18,12 +18,6 @@ rule train_cell:
         provenance="results/cells/{cell}/provenance.json",
         cell="results/cells/{cell}/cell.json",
         weights="results/cells/{cell}/weights.pt",
-    params:
-        study=cell_study,
-        scale=SETTINGS.scale,
-        data=cell_folder,
-        folder=subpath(output.metrics, parent=True),
-        workers=SETTINGS.loader_workers,
     log:
         "results/logs/train/{cell}.log",
     benchmark:
@@ -33,6 +27,12 @@ rule train_cell:
         mem_mb=resource("mem_mb"),
         runtime=resource("runtime"),
         gpu=resource("gpus"),
+    params:
+        study=cell_study,
+        scale=SETTINGS.scale,
+        data=cell_folder,
+        folder=subpath(output.metrics, parent=True),
+        workers=SETTINGS.loader_workers,
     shell:
         "python workflow/train_cell.py"
         " --study {params.study:q}"
