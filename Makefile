@@ -1,0 +1,58 @@
+# Each target is one line to type; `make` alone lists them. `make setup` is part of every target that needs it and
+# takes no time once done.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast lint format bench schema lock clean distclean
+
+# An activated conda environment named as in environment.yaml is used as it is, else the one in .venv/.
+BIN := $(if $(filter ablation,$(CONDA_DEFAULT_ENV)),$(CONDA_PREFIX),.venv)/bin
+# Tests that need a GPU or a Slurm controller run where there is one.
+ABSENT := $(if $(wildcard /dev/nvidia0),,--ignore=tests/gpu) $(if $(shell command -v slurmctld),,--ignore=tests/slurm)
+# A file of tests runs in one process: what it builds once is shared by its tests.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 12
+
+setup: ## Make the environment in .venv/ ready (CONDA=micromamba: with conda, PYTHON=...: with another Python)
+	@sh tools/setup.sh $(if $(filter command%,$(origin CONDA)),$(CONDA))
+
+demo: setup ## Train the embedded studies and build the report
+	$(BIN)/snakemake --cores all
+	@echo "The report: results/report/index.html"
+
+test: setup ## Run all tests
+	$(PYTEST) $(ABSENT) tests
+
+test-fast: setup ## Run the unit tests
+	$(PYTEST) tests/unit
+
+lint: setup ## Check style and the workflow
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+
+format: setup ## Bring the code into the style that `make lint` checks
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile rules
+
+bench: setup ## Measure speed: benchmarks/
+	$(BIN)/python benchmarks/run.py
+
+schema: setup ## Write the JSON schema and the reference pages from the configuration's models
+	$(BIN)/python tools/generate_docs.py
+
+lock: setup ## Write requirements.lock from requirements.in (UPGRADE=1: with the newest versions)
+	$(BIN)/uv pip compile requirements.in --override requirements.overrides --universal --fork-strategy fewest \
+		--python-version 3.11 --generate-hashes --no-header $(if $(UPGRADE),--upgrade) -o requirements.lock --quiet
+	@echo "Now the same versions in environment.yaml: make test-fast names the lines that differ"
+
+clean: ## Remove tables, figures, report and logs
+	rm -rf results/studies results/report results/logs
+	@echo "Kept: results/cells (what was trained), results/data (converted datasets), .venv; 'make distclean' removes them"
+
+distclean: clean ## Remove also what was trained, converted and installed; asks first
+	@printf 'Remove every trained cell, converted dataset and .venv? Type yes: '; read answer; [ "$$answer" = yes ]
+	find results -mindepth 1 ! -name README.md -delete
+	rm -rf .venv .snakemake .setup.log .setup.lock .pytest_cache .ruff_cache
