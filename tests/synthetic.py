@@ -1,0 +1,153 @@
+"""Plausible results of every cell of a plan, without training: for what comes after training."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from ablation import collect, record
+from ablation.frames import StudyData, load
+from ablation.grid import Cell, StudyPlan
+from ablation.identity import identity
+
+
+def write_cells(
+    plan: StudyPlan,
+    cells: Path,
+    *,
+    diverged: dict[str, int] | None = None,
+    missing: tuple[str, ...] = (),
+    alone: bool = True,
+    torch: str = "2.15.0",
+) -> None:
+    """Write `cells/{id}/` for a plan. diverged: cell id -> epoch in which the loss broke down."""
+    for cell in plan.cells:
+        if cell.id not in missing:
+            write_cell(plan, cell, cells, (diverged or {}).get(cell.id), alone, torch)
+
+
+def write_cell(
+    plan: StudyPlan, cell: Cell, cells: Path, broke: int | None, alone: bool, torch: str
+) -> None:
+    """Write one cell."""
+    folder = cells / cell.id
+    folder.mkdir(parents=True, exist_ok=True)
+    epochs = curve(cell)[: broke - 1 if broke else None]
+    times = [{"train_time_s": 1.5, "eval_time_s": 0.25, "images_per_s": 1600.0} for _ in epochs]
+    facts = {
+        "steps_per_epoch": 19,
+        "train_images": 2500,
+        "val_images": 5000,
+        "parameters": 78234,
+        "weight_decay_scalars": {"decayed": 78234, "not_decayed": 0},
+    }
+    at = {"epoch": broke, "step": 7} if broke else None
+    metrics = record.metrics(cell.id, epochs, at, facts)
+    _json(folder / "metrics.json", metrics)
+    (folder / "epochs.csv").write_text(record._epochs_csv(epochs, times))
+    _json(folder / "timing.json", _timing(epochs, times, alone))
+    _json(folder / "provenance.json", _provenance(cell, torch))
+    _json(
+        folder / "cell.json",
+        {
+            "cell_id": cell.id,
+            "variant": cell.variant.label,
+            "study": plan.name,
+            "scale": plan.scale_name,
+            "dataset": cell.dataset.name,
+            "dataset_digest": cell.dataset.digest,
+            "command": f"python workflow/train_cell.py --study {plan.name} --seed "
+            f"{cell.config.seed}",
+            "config": cell.config.model_dump(mode="json"),
+            "identity": identity(cell.config, cell.dataset.digest),
+        },
+    )
+
+
+def curve(cell: Cell) -> list[dict[str, Any]]:
+    """Epochs of a cell: rises to a level that depends on the learning rate, with a little noise."""
+    config = cell.config
+    noise = np.random.default_rng(int(cell.id, 16))
+    level = 86 - 4 * abs(np.log10(config.lr / 0.1)) ** 2
+    steps = np.arange(1, config.epochs + 1)
+    top1 = level - (level - 10) * np.exp(-steps * (0.15 + 2 * min(config.lr, 0.4)))
+    top1 = np.clip(top1 + noise.normal(0, 0.8, len(steps)), 8, 100)
+    return [_epoch(int(e), float(t), config.lr) for e, t in zip(steps, top1, strict=True)]
+
+
+def _epoch(epoch: int, top1: float, lr: float) -> dict[str, Any]:
+    train = min(99.5, top1 + epoch)
+    return {
+        "epoch": epoch,
+        "lr": lr,
+        "train_loss": 2.3 * (1 - train / 101),
+        "train_top1": train,
+        "train_top5": min(100.0, train + 12),
+        "val_loss": 2.3 * (1 - top1 / 101),
+        "val_top1": top1,
+        "val_top5": min(100.0, top1 + 13),
+        "clean_loss": 2.3 * (1 - train / 100.5),
+        "clean_top1": min(100.0, train + 0.4),
+        "clean_top5": min(100.0, train + 12),
+    }
+
+
+def _timing(epochs: list, times: list, alone: bool) -> dict[str, Any]:
+    train, evaluation = 1.5 * len(epochs), 0.25 * len(epochs)
+    return {
+        "train_time_s": train,
+        "eval_time_s": evaluation,
+        "startup_time_s": 3.0,
+        "wall_time_s": train + evaluation + 3.2,
+        "images_per_s": 1600.0,
+        "peak_mem_gib": 0.6,
+        "energy_j": None,
+        "energy_source": None,
+        "seconds_to_top1": record.seconds_to(epochs, times),
+        "alone": alone,
+        "attempts": 1,
+    }
+
+
+def _provenance(cell: Cell, torch: str) -> dict[str, Any]:
+    return {
+        "code_version": "8824951c0ffee",
+        "packages": {"torch": torch, "numpy": "2.4.6"},
+        "python": "3.11.7",
+        "hardware": {"cpu": "A CPU", "cpu_count": 2, "isa": "AVX2", "gpu": None, "gpu_count": 0},
+        "hardware_id": "77d1aeb17bcb",
+        "host": "node",
+        "threads": 1,
+        "dataset_digest": cell.dataset.digest,
+        "started": "2026-11-21T05:00:00+00:00",
+        "finished": "2026-11-21T05:01:00+00:00",
+    }
+
+
+def _json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def study_copy(folder: Path, name: str, **changes: Any) -> Path:
+    """A copy of config/ with the AIME Fig. 1 study, changed, under another name. Its folder."""
+    config = folder / "config"
+    shutil.copytree(Path(__file__).resolve().parent.parent / "config", config)
+    content = yaml.safe_load((config / "studies/aime_fig1_constant_lr.yaml").read_text())
+    (config / f"studies/{name}.yaml").write_text(json.dumps(content | changes))
+    return config
+
+
+def collected(plan: StudyPlan, results: Path, **options: Any) -> StudyData:
+    """Write a plan's cells, collect them, and load what was collected."""
+    write_cells(plan, results / "cells", **options)
+    records, _ = collect.collect(plan, results / "cells", partial=bool(options.get("missing")))
+    folder = results / "studies" / plan.scale_name / plan.name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "runs.csv").write_text(collect.runs_table(plan, records))
+    (folder / "epochs.csv").write_text(collect.epochs_table(plan, records))
+    return load(plan, folder / "runs.csv", folder / "epochs.csv")

@@ -1,0 +1,41 @@
+"""What a figure shows, in sentences made from the data. Apart from the drawing, so that the report
+needs no drawing library."""
+
+from __future__ import annotations
+
+from .config.study import Curves
+from .frames import StudyData
+from .metrics import METRICS
+
+
+def caption(data: StudyData, name: str) -> str:
+    """What the figure shows, in sentences that are made from the data."""
+    spec = data.plan.config.figures[name]
+    metric = METRICS[spec.metric].heading
+    seeds = len({c.config.seed for c in data.plan.cells})
+    whole = (data.runs["status"] == "completed").all()
+    runs = f"mean of {seeds} seeds" if whole else f"mean of the completed runs of {seeds} seeds"
+    if isinstance(spec, Curves):
+        text = f"{spec.title}. {metric} over epochs, "
+        text += (
+            f"{runs}; the band reaches from the lowest to the highest."
+            if seeds > 1
+            else "one seed."
+        )
+    else:
+        text = f"{spec.title}. {metric} at the last epoch, "
+        text += (
+            f"mean of {seeds} seeds ± half the width of its 95 % interval."
+            if seeds > 1
+            else "one seed."
+        )
+    lost = data.runs[data.runs["status"] == "diverged"]
+    if len(lost):
+        which = [
+            f"{r.variant} seed {int(r.seed)} in epoch {int(r.diverged_epoch)}"
+            for r in lost.itertuples()
+        ]
+        how = "drawn to their end, marked ×" if isinstance(spec, Curves) else "counted at chance"
+        text += f" Diverged ({how}): {'; '.join(which)}."
+    missing = int((data.runs["status"] == "missing").sum())
+    return text + (f" Missing: {missing} of {len(data.runs)} runs." if missing else "")

@@ -1,0 +1,293 @@
+"""Collect: the cells of a study become two tidy tables, a row a cell and a row an epoch.
+
+The order of columns is fixed by the plan, numbers keep full precision. Nothing is averaged here.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import DataError
+from .grid import Cell, StudyPlan, Variant
+from .record import reached
+
+# Measured each epoch; the last epoch's values stand in runs.csv under the same names.
+EPOCH_METRICS = (
+    "lr",
+    "train_loss",
+    "train_top1",
+    "train_top5",
+    "val_loss",
+    "val_top1",
+    "val_top5",
+    "clean_loss",
+    "clean_top1",
+    "clean_top5",
+)
+EPOCH_TIMES = ("train_time_s", "eval_time_s", "images_per_s")
+TIMING = (
+    "train_time_s",
+    "eval_time_s",
+    "startup_time_s",
+    "wall_time_s",
+    "images_per_s",
+    "peak_mem_gib",
+    "energy_j",
+    "energy_source",
+    "alone",
+    "attempts",
+)
+PROVENANCE = ("hardware_id", "torch", "code_version")
+_FILES = ("cell.json", "metrics.json", "epochs.csv", "timing.json", "provenance.json")
+
+
+@dataclass(frozen=True)
+class CellRecord:
+    """What a finished cell has written."""
+
+    metrics: dict[str, Any]
+    times: list[dict[str, float]]
+    """Seconds and images per second of each epoch."""
+    timing: dict[str, Any]
+    provenance: dict[str, Any]
+    cell: dict[str, Any]
+
+
+class MissingCell(DataError):
+    """A cell without results."""
+
+
+class DamagedCell(DataError):
+    """A cell whose results cannot be read."""
+
+
+def read_cell(folder: Path, cell_id: str) -> CellRecord:
+    """The results of one cell.
+
+    Raises MissingCell, DamagedCell, or DataError when the results are another cell's.
+    """
+    if not (folder / "metrics.json").is_file():
+        raise MissingCell("it has no results")
+    absent = [name for name in _FILES if not (folder / name).is_file()]
+    if absent:
+        raise DamagedCell(f"{folder / absent[0]} is missing")
+    metrics = _read_json(folder / "metrics.json")
+    if metrics.get("cell_id") != cell_id:
+        raise DataError(
+            f"{folder / 'metrics.json'} holds cell {metrics.get('cell_id')!r}, not {cell_id}; "
+            "was the folder copied or renamed? Remove it and train the cell again"
+        )
+    record = CellRecord(
+        metrics,
+        _read_times(folder / "epochs.csv"),
+        _read_json(folder / "timing.json"),
+        _read_json(folder / "provenance.json"),
+        _read_json(folder / "cell.json"),
+    )
+    problem = _problem(record)
+    if problem:
+        raise DamagedCell(f"{folder}: {problem}")
+    return record
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DamagedCell(f"{path} cannot be read ({error})") from None
+    if not isinstance(content, dict):
+        raise DamagedCell(f"{path} holds no mapping")
+    return content
+
+
+def _read_times(path: Path) -> list[dict[str, float]]:
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            return [{key: float(row[key]) for key in EPOCH_TIMES} for row in csv.DictReader(file)]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DamagedCell(f"{path} cannot be read ({error})") from None
+
+
+def _problem(record: CellRecord) -> str:
+    """What is wrong with a record that could be read; empty when nothing is."""
+    status, epochs = record.metrics.get("status"), record.metrics.get("epochs")
+    if status not in ("completed", "diverged"):
+        return f"metrics.json: status {status!r}"
+    if not isinstance(epochs, list) or not all(isinstance(e, dict) for e in epochs):
+        return "metrics.json has no list of epochs"
+    if any(key not in epoch for epoch in epochs for key in ("epoch", *EPOCH_METRICS)):
+        return "metrics.json: an epoch lacks a metric"
+    numbers = [value for epoch in epochs for value in epoch.values() if value is not None]
+    if not all(isinstance(v, (int, float)) and math.isfinite(v) for v in numbers):
+        return "metrics.json: an epoch holds something that is no finite number"
+    if status == "completed" and (not epochs or record.metrics.get("last") != epochs[-1]):
+        return "metrics.json: `last` is not the last epoch"
+    if len(record.times) != len(epochs):
+        return f"epochs.csv has {len(record.times)} epochs, metrics.json {len(epochs)}"
+    lacking = [key for key in TIMING if key not in record.timing]
+    return f"timing.json lacks {lacking[0]}" if lacking else ""
+
+
+def collect(
+    plan: StudyPlan, cells: Path, partial: bool = False
+) -> tuple[dict[str, CellRecord], list[str]]:
+    """Records by cell id, and a sentence for every cell that is not there.
+
+    Without `partial` the first missing or damaged cell is an error; a folder that holds another
+    cell is one always.
+    """
+    records: dict[str, CellRecord] = {}
+    absent = []
+    for cell in plan.cells:
+        try:
+            records[cell.id] = read_cell(cells / cell.id, cell.id)
+        except (MissingCell, DamagedCell) as error:
+            message = (
+                f"cell {cell.id} ({cell.variant.label}, seed {cell.config.seed}): {error}; "
+                f"its log: {log_of(cells, cell.id)}"
+            )
+            if not partial:
+                raise type(error)(f"{plan.name} at scale {plan.scale_name}: {message}") from None
+            absent.append(message)
+    return records, absent
+
+
+def log_of(cells: Path, cell_id: str) -> Path:
+    """Where the training of a cell logs, beside the cells' directory."""
+    return cells.parent / "logs" / "train" / f"{cell_id}.log"
+
+
+def axis_columns(plan: StudyPlan) -> list[str]:
+    """`axis.{key}` for each axis of the grid, and for named rows."""
+    return [f"axis.{key}" for key in axes_of(plan)]
+
+
+def axes_of(plan: StudyPlan) -> list[str]:
+    """The axes of a plan in the study's order; named rows are an axis `row`."""
+    return list(dict.fromkeys(key for v in plan.variants for key in v.axes))
+
+
+def scaled_axes(plan: StudyPlan) -> list[str]:
+    """The axes whose values the scale has changed for at least one variant."""
+    return [k for k in axes_of(plan) if any(at_scale(v, k) is not None for v in plan.variants)]
+
+
+def at_scale(variant: Variant, axis: str) -> Any:
+    """A variant's plain value of an axis at this scale; None where it is as in the document."""
+    here, document = (_setting(t, axis) for t in (variant.training, variant.document))
+    plain = isinstance(here, (int, float, str)) and not isinstance(here, bool)
+    return here if axis in variant.axes and plain and here != document else None
+
+
+def _setting(model: Any, key: str) -> Any:
+    for part in key.split("."):
+        model = getattr(model, part, None)
+    return model
+
+
+def threshold_name(threshold: float) -> str:
+    """A threshold as it stands in column names: 70, 82.5."""
+    return f"{threshold:g}"
+
+
+def runs_table(plan: StudyPlan, records: dict[str, CellRecord]) -> str:
+    """runs.csv: a row a cell, in the plan's order."""
+    rows = [_run(plan, cell, records.get(cell.id)) for cell in plan.cells]
+    return _csv(run_columns(plan), rows)
+
+
+def epochs_table(plan: StudyPlan, records: dict[str, CellRecord]) -> str:
+    """epochs.csv: a row for every epoch of every cell that is there."""
+    columns = [*_labels(plan), "status", "epoch", *EPOCH_METRICS, *EPOCH_TIMES]
+    rows = []
+    for cell in plan.cells:
+        record = records.get(cell.id)
+        if record is None:
+            continue
+        labels = {**_cell_labels(plan, cell), "status": record.metrics["status"]}
+        for epoch, times in zip(record.metrics["epochs"], record.times, strict=True):
+            rows.append({**labels, **epoch, **times})
+    return _csv(columns, rows)
+
+
+def run_columns(plan: StudyPlan) -> list[str]:
+    """Columns of runs.csv, in order."""
+    thresholds = [
+        f"{kind}_{threshold_name(t)}"
+        for t in plan.scale.thresholds
+        for kind in ("epochs_to", "seconds_to", "censored")
+    ]
+    return [
+        *_labels(plan),
+        "status",
+        "diverged_epoch",
+        "diverged_step",
+        "epochs",
+        *EPOCH_METRICS,
+        "best_val_top1",
+        "best_val_top5",
+        "best_epoch",
+        *thresholds,
+        *TIMING,
+        *PROVENANCE,
+    ]
+
+
+def _labels(plan: StudyPlan) -> list[str]:
+    scaled = [f"at_scale.{key}" for key in scaled_axes(plan)]
+    return ["cell_id", "variant", *axis_columns(plan), *scaled, "seed"]
+
+
+def _cell_labels(plan: StudyPlan, cell: Cell) -> dict[str, Any]:
+    variant = cell.variant
+    labels = {"cell_id": cell.id, "variant": variant.label, "seed": cell.config.seed}
+    labels |= {f"axis.{key}": value for key, value in variant.axes.items()}
+    for key in scaled_axes(plan):
+        if key in variant.axes:
+            here = at_scale(variant, key)
+            labels[f"at_scale.{key}"] = variant.axes[key] if here is None else here
+    return labels
+
+
+def _run(plan: StudyPlan, cell: Cell, record: CellRecord | None) -> dict[str, Any]:
+    row = _cell_labels(plan, cell)
+    if record is None:
+        return {**row, "status": "missing"}
+    metrics, packages = record.metrics, record.provenance.get("packages") or {}
+    best, where = metrics.get("best") or {}, metrics.get("diverged_at") or {}
+    row |= {"status": metrics["status"], "epochs": len(metrics["epochs"])}
+    row |= {"diverged_epoch": where.get("epoch"), "diverged_step": where.get("step")}
+    row |= {key: (metrics.get("last") or {}).get(key) for key in EPOCH_METRICS}
+    row |= {f"best_{key}": best.get(key) for key in ("val_top1", "val_top5", "epoch")}
+    for threshold in plan.scale.thresholds:
+        row |= _time_to(record, threshold)
+    row |= {key: record.timing[key] for key in TIMING}
+    row |= {"hardware_id": record.provenance.get("hardware_id"), "torch": packages.get("torch")}
+    return {**row, "code_version": record.provenance.get("code_version")}
+
+
+def _time_to(record: CellRecord, threshold: float) -> dict[str, Any]:
+    """Epochs and seconds (training and evaluation) to an accuracy; censored when not reached."""
+    name, epoch = threshold_name(threshold), reached(record.metrics["epochs"], threshold)
+    seconds = None
+    if epoch is not None:
+        seconds = sum(t["train_time_s"] + t["eval_time_s"] for t in record.times[:epoch])
+    return {
+        f"epochs_to_{name}": epoch,
+        f"seconds_to_{name}": seconds,
+        f"censored_{name}": epoch is None,
+    }
+
+
+def _csv(columns: list[str], rows: list[dict[str, Any]]) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, lineterminator="\n", extrasaction="raise")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()

@@ -1,0 +1,201 @@
+"""Plain sentences with numbers, each generated from the data. None calls a difference more than
+what its interval shows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from . import stats
+from .frames import StudyData
+from .grid import Variant
+from .settings import flat, model_text
+from .stats import Summary
+from .tables import number
+
+METRIC = "val_top1"
+
+
+def duration(seconds: float) -> str:
+    """A time span for readers: 45 s, 12 min, 1 h 32 min."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 119.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def listed(items: Iterable[object]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    texts = [str(item) for item in items]
+    return " and ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]]))
+
+
+def count(n: int, noun: str) -> str:
+    """`1 cell`, `2 cells`, `2 classes`."""
+    if n == 1:
+        return f"1 {noun}"
+    return f"{n:,} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
+def notice(studies: list[StudyData], scale: str, titles: dict[str, str]) -> list[str]:
+    """How far these numbers are from the documents' own. titles: dataset -> name for readers."""
+    variants = [v for data in studies for v in data.plan.variants]
+    changed = []
+    for what, of in (
+        ("", lambda t: titles[t.dataset]),
+        ("", model_text),
+        (" epochs", lambda t: f"{t.epochs}"),
+    ):
+        here, document = (
+            {of(getattr(v, k)): None for v in variants} for k in ("training", "document")
+        )
+        if here != document:
+            changed.append(f"{listed(here)} instead of {listed(document)}{what}")
+    if not changed:
+        if any(flat(v.training) != flat(v.document) for v in variants):
+            return [f"These are {scale}-scale numbers: some settings differ from the documents'."]
+        return ["The documents' settings were run as they are."]
+    elsewhere = listed(dict.fromkeys(titles[v.document.dataset] for v in variants))
+    return [
+        f"These are {scale}-scale numbers: {'; '.join(changed)}.",
+        f"They show how these settings compare here, not what {elsewhere} would give.",
+    ]
+
+
+def findings(data: StudyData) -> list[str]:
+    """The best variant, its difference to the baseline, and how wide intervals are."""
+    plan, best = data.plan, data.best(METRIC)
+    if best is None:
+        return ["No run of this study has finished."]
+    found, seeds = data.summary(best, METRIC), len({c.config.seed for c in plan.cells})
+    text = f"Best of {count(len(plan.variants), 'variant')} by mean last-epoch top-1: {best.label} "
+    text += f"with {number(METRIC, found.mean)} % ({_interval(found)})."
+    sentences = [text, _comparison(data, best)]
+    if found.n == 2:
+        sentences.append(
+            f"With {seeds} seeds an interval is wide, {stats.t_factor(2):.2f} standard deviations "
+            f"to each side: here ± {number(METRIC, found.half)} points."
+        )
+    return [s for s in sentences if s]
+
+
+def _interval(found: Summary) -> str:
+    if not found.has_interval:
+        return "one run, so no interval"
+    low, high = number(METRIC, found.low), number(METRIC, found.high)
+    return f"95 % interval {low} to {high}, n = {found.n}"
+
+
+def _comparison(data: StudyData, best: Variant) -> str:
+    baseline = data.plan.baseline
+    if best.label != baseline.label:
+        difference = data.difference(best, baseline, METRIC)
+        return f"Against the baseline {baseline.label} this is {_difference(difference)}"
+    means = {v.label: data.summary(v, METRIC).mean for v in data.plan.variants}
+    others = [v for v in data.plan.variants if v is not best and not math.isnan(means[v.label])]
+    if not others:
+        return "It is the baseline; no other variant has finished runs."
+    following = max(others, key=lambda v: means[v.label])
+    difference = data.difference(following, baseline, METRIC)
+    return f"It is the baseline. The next, {following.label}, differs by {_difference(difference)}"
+
+
+def _difference(found: Summary) -> str:
+    """`+1.20 points, 95 % interval of the paired difference -0.50 to +2.90, which includes 0.`"""
+    if found.n == 0:
+        return "an unknown amount: no seed has run in both."
+    text = f"{number(METRIC, found.mean, sign=True)} points"
+    if not found.has_interval:
+        return f"{text} (one pair of runs, so no interval)."
+    low, high = (number(METRIC, v, sign=True) for v in (found.low, found.high))
+    zero = "includes" if found.low <= 0 <= found.high else "excludes"
+    return f"{text} (95 % interval of the paired difference {low} to {high}; it {zero} zero)."
+
+
+def mixtures(data: StudyData) -> list[str]:
+    """Says where one table mixes torch versions, code versions or machines."""
+    there = data.runs[data.runs["status"] != "missing"]
+    notes = []
+    for column, what in (
+        ("torch", "torch versions"),
+        ("code_version", "versions of the code"),
+        ("hardware_id", "kinds of hardware"),
+    ):
+        counts = there[column].replace("", "not recorded").value_counts()
+        if len(counts) > 1:
+            each = listed(
+                f"{_short(value)} ({count(int(n), 'cell')})" for value, n in counts.items()
+            )
+            notes.append(f"{data.plan.config.title}: its table mixes {what}: {each}.")
+    return notes
+
+
+def _short(value: str) -> str:
+    commit, plus, changes = value.partition("+")
+    long_hash = len(commit) > 12 and all(c in "0123456789abcdef" for c in commit)
+    return f"{commit[:12]}{plus}{changes}" if long_hash else value
+
+
+def how_to_read(studies: list[StudyData], val_images: int) -> list[tuple[str, str]]:
+    """(term, explanation) for the numbers of this report."""
+    data = studies[0]
+    seeds = max(len({c.config.seed for c in s.plan.cells}) for s in studies)
+    guess, guess5 = (stats.chance(f"val_top{k}", data.classes) for k in (1, 5))
+    terms = [
+        ("Runs", "n of planned: how many seeds of a variant are in its row."),
+        (
+            "Mean ± half-width",
+            "mean over seeds at the last epoch, with a 95 % t interval: it says how the mean would "
+            "vary with other seeds."
+            + (
+                f" With {seeds} seeds its half-width is {stats.t_factor(seeds):.2f} standard "
+                "deviations of the runs."
+                if seeds > 1
+                else " With one seed there is none."
+            ),
+        ),
+        (
+            "Difference to baseline",
+            "in points of top-1, taken seed by seed, with the 95 % interval of its mean in "
+            "brackets. Of twenty comparisons without any effect, one interval on average "
+            "excludes zero.",
+        ),
+        (
+            "Diverged",
+            f"a run whose loss was no longer finite. It counts at chance accuracy ({guess:g} % "
+            f"top-1, {guess5:g} % top-5) and is not left out. A missing run is in no mean.",
+        ),
+        (
+            "Epochs to an accuracy",
+            "first epoch with that validation top-1: median and range over seeds, or both runs. "
+            "> 18 means not within 18 epochs.".replace("18", str(_most_epochs(studies))),
+        ),
+        (
+            "Best epoch",
+            "the highest of all epochs, chosen on the validation set itself and so flattered. "
+            "Comparisons use the last epoch. The best of many variants is flattered likewise.",
+        ),
+        (
+            "Running and clean train accuracy",
+            "running: on the augmented batches while the weights change, as documents print it. "
+            "Clean: on a fixed training subset, evaluated like validation.",
+        ),
+    ]
+    best = data.best(METRIC)
+    if best is not None and val_images:
+        share = data.summary(best, METRIC).mean / 100
+        error = 100 * math.sqrt(max(0.0, share * (1 - share)) / val_images)
+        terms.append(
+            (
+                "Validation set",
+                f"{val_images:,} images: at {100 * share:.0f} % a sampling error of {error:.1f} "
+                "points (one standard error) that seeds do not show, common to all variants.",
+            )
+        )
+    return terms
+
+
+def _most_epochs(studies: list[StudyData]) -> int:
+    return max(v.training.epochs for data in studies for v in data.plan.variants)

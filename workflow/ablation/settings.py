@@ -1,0 +1,104 @@
+"""What a study varies and what it holds equal: the document's settings, and those run here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .config.base import Technique
+from .config.recipe import Described, Training
+from .grid import StudyPlan, format_value
+from .markup import Column, Entry, Table
+
+# Which reader is used changes no number that the document speaks of; `auto` is not yet a choice.
+_LEFT_OUT = {"reading"}
+_COLUMNS = ("Setting", "In the document", "Here", "Where from")
+
+
+def settings_table(plan: StudyPlan) -> Table:
+    """A row per setting: the swept ones first, then those held equal; changed ones are marked."""
+    documents = [flat(v.document) for v in plan.variants]
+    here = [flat(v.training) for v in plan.variants]
+    keys = list(dict.fromkeys(key for content in (*documents, *here) for key in content))
+    rows, marked = [], []
+    for swept in (True, False):
+        for key in keys:
+            theirs, ours = _values(documents, key), _values(here, key)
+            if (len(theirs) > 1) != swept:
+                continue
+            if theirs != ours:
+                marked.append(len(rows))
+            name = f"{key} (swept)" if swept else key
+            origin = where_from(plan, key)
+            rows.append(
+                tuple(map(Entry, (name, _text(theirs), _text(ours), origin if theirs else "scale")))
+            )
+    columns = tuple(Column(heading, header=not i) for i, heading in enumerate(_COLUMNS))
+    note = f"Marked: what the scale {plan.scale_name} changed."
+    caption = f"{plan.config.title}: what was varied and what was held equal"
+    return Table(
+        "settings", caption, columns, tuple(rows), (note,) if marked else (), (), (*marked,)
+    )
+
+
+def flat(training: Training) -> dict[str, str]:
+    """Setting -> value as text. A model is one setting, with its options in parentheses."""
+    found: dict[str, str] = {}
+    for key in type(training).model_fields:
+        value = getattr(training, key)
+        if key in _LEFT_OUT:
+            continue
+        if key == "model":
+            found[key] = model_text(training)
+        elif isinstance(value, Technique):
+            found[key] = value.name
+            found |= {f"{key}.{k}": v for k, v in _options(value).items() if k != "name"}
+        elif hasattr(value, "model_dump"):
+            found |= {f"{key}.{k}": v for k, v in _options(value).items()}
+        else:
+            found[key] = _plain(value)
+    return found
+
+
+def model_text(training: Training) -> str:
+    """A model with its options: `resnet_small (width 16, blocks 1)`, `resnet50`."""
+    model = training.model
+    options = {k: v for k, v in _options(model).items() if k not in ("name", "arch")}
+    text = ", ".join(f"{key} {value}" for key, value in options.items())
+    return f"{model.label} ({text})" if text else str(model.label)
+
+
+def _options(model: Any) -> dict[str, str]:
+    return {k: _plain(v) for k, v in model.model_dump(mode="json").items() if v is not None}
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_plain(v) for v in value)
+    return format_value(value)
+
+
+def _values(contents: list[dict[str, str]], key: str) -> list[str]:
+    """The different values of a setting over the variants; '' where a variant has no such one."""
+    found = list(dict.fromkeys(content.get(key, "") for content in contents))
+    return [] if found == [""] else found
+
+
+def _text(values: list[str]) -> str:
+    return " · ".join(value or "none" for value in values) or "–"
+
+
+def where_from(plan: StudyPlan, key: str) -> str:
+    """`stated: ...` or `assumed: ...`, from the study, else the recipe; the nearest parent counts.
+
+    A setting that neither describes is the project's own default.
+    """
+    described: tuple[Described, ...] = (plan.config, plan.recipe)
+    for content in described:
+        parts = key.split(".")
+        while parts:
+            name = ".".join(parts)
+            for kind in ("stated", "assumed"):
+                if name in getattr(content, kind):
+                    return f"{kind}: {getattr(content, kind)[name]}"
+            parts.pop()
+    return "project default"
