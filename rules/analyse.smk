@@ -45,7 +45,7 @@ rule study_figures:
         epochs=f"{STUDIES}/epochs.csv",
         code=[
             "workflow/study_figures.py",
-            *library("figures", "frames", "stats", "metrics", "captions"),
+            *library("figures", "collect", "frames", "stats", "metrics", "captions"),
             "workflow/ablation/style.mplstyle",
         ],
     output:

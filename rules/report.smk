@@ -22,7 +22,8 @@ rule build_report:
         figures=expand(f"{STUDIES}/figures", scale=SETTINGS.scale, study=SETTINGS.studies),
         code=[
             "workflow/build_report.py",
-            *library("report", "sentences", "settings", "captions", "tables", "markup"),
+            *library("report", "render", "sentences", "settings", "captions", "tables", "markup"),
+            *library("collect", "frames", "stats"),
         ],
         templates=report_templates(),
     output:

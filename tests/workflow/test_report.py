@@ -137,6 +137,7 @@ def test_the_page_says_what_was_run_and_how_far_it_reaches(page):
         "diverged in epoch 5, step 7",
         "error: no memory",
         "stated: section Momentum: 0.9 in all processes",
+        "→ resnet_small (width 16, blocks 1, stem_stride 2)",
         "assumed: 224, the usual one",
         "python workflow/train_cell.py --study",
         "A CPU, 2 CPUs, AVX2",

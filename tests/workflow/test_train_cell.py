@@ -18,6 +18,7 @@ from typing import Any
 import conftest
 import pytest
 import torch
+
 from ablation import lease
 from ablation.grid import Planner
 
@@ -54,7 +55,9 @@ class Bench:
     root: Path
     options: dict[str, Any] = field(default_factory=dict)
 
-    def write(self, study: dict[str, Any] | None = None, scale: dict[str, Any] | None = None) -> None:
+    def write(
+        self, study: dict[str, Any] | None = None, scale: dict[str, Any] | None = None
+    ) -> None:
         conftest.write_yaml(self.config / "studies/tiny.yaml", STUDY | (study or {}))
         conftest.write_yaml(self.config / "scales/tiny.yaml", SCALE | (scale or {}))
 
@@ -368,7 +371,7 @@ def test_full_file_system_is_said_and_a_later_run_succeeds(bench: Bench, tmp_pat
     ("raised", "said"),
     [
         ('MemoryError("Unable to allocate 8.00 GiB")', "the job has too little memory"),
-        ("RuntimeError(\"DefaultCPUAllocator: can't allocate memory: 12\")", "the job has too"),
+        ('RuntimeError("DefaultCPUAllocator: can\'t allocate memory: 12")', "the job has too"),
         ('loop.torch.OutOfMemoryError("CUDA out of memory.")', "the GPU has too little memory"),
         ('OSError(28, "No space left on device")', "no space left on the disk"),
     ],

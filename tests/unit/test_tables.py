@@ -1,0 +1,176 @@
+"""Tables: numbers with their uncertainty, honest about scale, and plain text in every format."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import pytest
+from study_tables import main
+from synthetic import collected, study_copy
+
+from ablation.grid import Planner
+from ablation.markup import latex, markdown, to_csv, to_latex, to_markdown
+from ablation.stats import Summary, summarise
+from ablation.tables import difference_text, epochs_text, mean_text, study_tables
+
+REPO = Path(__file__).resolve().parents[2]
+HOSTILE = r"<script>x</script> | $5_a$ & 50% #1 ~^ {b} \input{c} [d](e) *f* `g`"
+
+
+@pytest.fixture(scope="module")
+def fig1(tmp_path_factory):
+    """Fig. 1 with learning rate 1 diverged for one seed and 0.01 missing one."""
+    plan = Planner(REPO / "config").plan("aime_fig1_constant_lr", "demo")
+    ids = [c.id for c in plan.cells]
+    folder = tmp_path_factory.mktemp("fig1")
+    return collected(plan, folder, diverged={ids[0]: 4}, missing=(ids[5],))
+
+
+def test_a_diverged_run_counts_at_chance_and_a_missing_one_not_at_all(fig1):
+    first, best, third = fig1.plan.variants[:3]
+    other = float(fig1.of(first, "completed")["val_top1"].iloc[0])
+    assert fig1.values(first, "val_top1") == {0: 10.0, 1: other}
+    assert fig1.values(first, "val_top5")[0] == 50.0
+    assert fig1.values(first, "val_loss").keys() == {1}
+    assert fig1.values(third, "val_top1").keys() == {0}
+    assert fig1.difference(third, best, "val_top1").n == 1
+
+
+def test_main_table(fig1):
+    main_table = study_tables(fig1, REPO / "config")[0]
+    headings = [c.heading for c in main_table.columns]
+    text = [dict(zip(headings, (e.text for e in row), strict=True)) for row in main_table.rows]
+    assert [row["lr"] for row in text] == ["1", "0.1", "0.01", "0.001", "0.0001"]
+    assert [row["Runs"] for row in text] == ["2 of 2", "2 of 2", "1 of 2", "2 of 2", "2 of 2"]
+    assert [row["Diverged"] for row in text] == ["1", "0", "0", "0", "0"]
+    assert text[1]["Difference to baseline"] == "baseline" and main_table.marked == (1,)
+    assert "±" not in text[2]["Top-1 (%)"] and "[" not in text[2]["Difference to baseline"]
+    assert text[4]["Epochs to 70 %"] == "> 18"
+    assert "Training time (s)" in headings
+
+
+def test_csv_has_full_precision(fig1):
+    table = study_tables(fig1, REPO / "config")[0]
+    rows = list(csv.DictReader(io.StringIO(to_csv(table))))
+    expected = fig1.summary(fig1.plan.variants[1], "val_top1")
+    assert float(rows[1]["val_top1_mean"]) == expected.mean
+    assert float(rows[1]["val_top1_high"]) == expected.high
+    assert rows[2]["val_top1_low"] == "" and rows[2]["n_missing"] == "1"
+    assert rows[4]["epochs_to_70_min"] == "" and rows[4]["epochs_to_70_censored"] == "2"
+
+
+def test_the_documents_value_stands_in_parentheses(tmp_path):
+    plan = Planner(REPO / "config").plan("aime_fig3_without_augmentation", "demo")
+    table = study_tables(collected(plan, tmp_path), REPO / "config")[0]
+    assert table.rows[-1][0].text == "128 (768 in the document)"
+    assert table.rows[-1][0].sort == 128
+
+
+def test_times_of_cells_that_shared_a_machine_are_not_compared(tmp_path):
+    plan = Planner(REPO / "config").plan("aime_fig1_constant_lr", "demo")
+    table = study_tables(collected(plan, tmp_path, alone=False), REPO / "config")[0]
+    assert "Training time (s)" not in [c.heading for c in table.columns]
+    assert any("not compared: 10 of 10 cells shared" in note for note in table.notes)
+    assert table.records[0]["train_time_s_n"] == 0 and table.records[0]["train_time_not_compared"]
+
+
+def test_every_published_row_says_what_was_measured(fig1):
+    published = study_tables(fig1, REPO / "config")[1]
+    where = [c.heading for c in published.columns].index("Measured on")
+    expected = "Fashion-MNIST (subset), demo scale; not comparable with the published ImageNet-1k"
+    assert all(row[where].text.startswith(expected) for row in published.rows)
+    assert [row[3].text for row in published.rows] == ["about 30 %", "< 60 %"]
+
+
+@pytest.mark.parametrize(
+    ("measures", "dashes"), [("last", [False, True]), ("best", [True, False]), ("unstated", [0, 0])]
+)
+def test_an_unstated_value_stands_beside_both(tmp_path, measures, dashes):
+    published = [{"where": "here", "value": 70, "relation": "up to", "measures": measures}]
+    config = study_copy(tmp_path, "one", published=published)
+    data = collected(Planner(config).plan("one", "demo"), tmp_path)
+    row = study_tables(data, config)[1].rows[0]
+    assert [row[i].text == "–" for i in (5, 6)] == [bool(d) for d in dashes]
+    assert row[3].text == "up to 70 %" and row[1].text == "lr=0.1 (best of 5)"
+
+
+def test_a_comparable_scale_says_only_where(tmp_path):
+    config = study_copy(tmp_path, "own", base={"dataset": "fashion_mnist"})
+    (config / "scales/own.yaml").write_text(
+        "title: as it is\nmeasure: {clean_images: 100, clean_every: 1}\n"
+    )
+    data = collected(Planner(config).plan("own", "own"), tmp_path)
+    assert study_tables(data, config)[1].rows[0][7].text == "Fashion-MNIST (subset), own scale"
+
+
+def test_numbers():
+    assert mean_text("val_top1", summarise([80.0])) == "80.00"
+    assert mean_text("val_top1", Summary(0)) == "–"
+    assert mean_text("val_top1", summarise([80, 80])) == "80.00 ± 0.00"
+    assert difference_text("val_top1", Summary(2, -1, 1, -10, 8)) == "−1.00 [−10.00, +8.00]"
+    assert epochs_text([4, 4], 18) == "4"
+    assert epochs_text([4, None], 18) == "4 to > 18"
+    assert epochs_text([3, None, 4, 4, 6], 18) == "4 (3 to > 18)"
+    assert epochs_text([None, None], 18) == "> 18"
+    assert epochs_text([], 18) == "–"
+
+
+def test_hostile_texts_stay_texts(tmp_path):
+    rows = {HOSTILE: {"lr": 0.1}, "plain": {"lr": 0.2}}
+    config = study_copy(
+        tmp_path,
+        "bad",
+        title=HOSTILE,
+        grid={},
+        rows=rows,
+        baseline={"row": HOSTILE},
+        figures={},
+        published=[{"where": HOSTILE, "value": 1, "measures": "last", "note": HOSTILE}],
+    )
+    plan = Planner(config).plan("bad", "demo")
+    data = collected(plan, tmp_path)
+    out, folder = tmp_path / "tables", tmp_path / "studies/demo/bad"
+    args = ["--study", "bad", "--scale", "demo", "--runs", str(folder / "runs.csv")]
+    assert main([*args, "--out", str(out), "--config-dir", str(config)]) == 0
+    assert sorted(p.name for p in out.iterdir()) == sorted(
+        f"{name}.{kind}" for name in ("main", "published") for kind in ("csv", "md", "tex")
+    )
+    for table in study_tables(data, config):
+        check_latex(to_latex(table), len(table.columns))
+        check_markdown(to_markdown(table), len(table.columns))
+
+
+def check_latex(text: str, columns: int) -> None:
+    """Balanced, no bare special characters, the same number of columns in every row."""
+    unescaped = re.sub(r"\\\\$|\\[%#&_${}]", "", text, flags=re.MULTILINE)
+    body = "\n".join(unescaped.split("\n")[1:])  # the first line is a comment
+    assert not re.search(r"[%#_~^<>|`\"]", body), body
+    assert body.count("{") == body.count("}")
+    assert body.count("$") % 2 == 0
+    assert re.findall(r"\\(begin|end)\{(\w+)\}", body) == [
+        ("begin", "table"),
+        ("begin", "tabular"),
+        ("end", "tabular"),
+        ("end", "table"),
+    ]
+    known = {"textbackslash", "textasciitilde", "textasciicircum", "textless", "textgreater"}
+    known |= {"textbar", "textasciigrave", "textendash", "pm", "begin", "end", "centering"}
+    known |= {"caption", "toprule", "midrule", "bottomrule", "par", "footnotesize"}
+    assert set(re.findall(r"\\([A-Za-z]+)", body)) <= known
+    rows = [line for line in text.split("\n") if line.endswith(r" \\")]
+    assert rows and all(len(re.findall(r"(?<!\\)&", row)) == columns - 1 for row in rows)
+
+
+def check_markdown(text: str, columns: int) -> None:
+    rows = [line for line in text.split("\n") if line.startswith("| ")]
+    assert rows and all(len(re.findall(r"(?<!\\)\|", row)) == columns + 1 for row in rows)
+    assert "<" not in text
+
+
+def test_escapes():
+    assert latex("a--b [x] 5–6") == r"a{-}-b {[}x{]} 5\textendash{}6"
+    assert markdown("batch_size=1 _x_ <b>&lt;") == r"batch_size=1 \_x\_ &lt;b>&amp;lt;"
+    assert "\n" not in markdown("a\n# b") + latex("a\nb")
