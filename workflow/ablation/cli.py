@@ -7,17 +7,22 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .errors import UserError
+from .errors import ConfigError, UserError
 
 
 def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
     """Call `main(argv)` and return its exit code.
 
     A UserError is printed as one line on stderr, without a traceback, and its own exit code is
-    returned. Ctrl-C ends with 130. Anything else is a bug and keeps its traceback.
+    returned; of a ConfigError each line is a mistake of its own. Ctrl-C ends with 130. Anything
+    else is a bug and keeps its traceback.
     """
     try:
         return main(argv)
+    except ConfigError as error:
+        for line in str(error).splitlines():
+            print(f"error: {one_line(line)}", file=sys.stderr, flush=True)
+        return error.exit_code
     except UserError as error:
         print(f"error: {one_line(error)}", file=sys.stderr, flush=True)
         return error.exit_code

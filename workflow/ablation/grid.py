@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from .config.dataset import DatasetConfig, DatasetLock
+from .config.explain import tag
 from .config.load import (
+    find,
     load_dataset,
     load_lock,
     load_recipe,
@@ -23,6 +25,8 @@ from .config.study import StudyConfig
 from .dataset_id import beton_digest
 from .errors import ConfigError, nearest
 from .identity import cell_id
+from .models import MODELS
+from .models.zoo import arch_names
 from .overrides import at_scale, override
 
 # Above this many bytes of pixels a dataset is streamed: memory of a job is a few GB.
@@ -46,6 +50,12 @@ class Dataset:
     def directory(self) -> str:
         """Where its betons lie, below `results/`."""
         return f"data/{self.name}-{self.digest}"
+
+    def images(self, split: str, share: float) -> int:
+        """Number of images in a stratified share of a split, as the readers choose it."""
+        if share >= 1:
+            return getattr(self.lock, split).images
+        return sum(max(1, int(n * share + 1e-9)) for n in getattr(self.lock, split).per_class)
 
     @property
     def resident_bytes(self) -> int:
@@ -108,30 +118,44 @@ class Planner:
         """The plan of one study at one scale; every mistake in its files is a ConfigError."""
         where = str(self.config_dir / "studies" / f"{study}.yaml")
         config = load_study(self.config_dir, study)
-        recipe = load_recipe(self.config_dir, config.recipe)
+        recipe = load_recipe(self.config_dir, config.recipe, f"{where}: recipe")
         scale_config = load_scale(self.config_dir, scale)
+        self._check_scale(scale_config, scale)
         at = f"{where} at scale {scale}"
         variants = tuple(_variants(config, recipe, scale_config, where, at))
-        _check_described(config, recipe, where)
-        _check_distinct(variants, at)
-        baseline = _match(variants, config.baseline, where)
-        for published in config.published:
+        recipe_where = str(self.config_dir / "recipes" / f"{config.recipe}.yaml")
+        _check_described(config, recipe, variants, where)
+        _check_described(recipe, recipe, variants, recipe_where)
+        _check_distinct(variants, where, at)
+        baseline = _match(variants, config.baseline, f"{where}: baseline")
+        for number, published in enumerate(config.published):
             if published.variant:
-                _match(variants, published.variant, f"{where}: published ({published.where})")
+                _match(variants, published.variant, f"{where}: published.{number}.variant")
         seeds = config.seed_list[: scale_config.max_seeds]
         cells = tuple(self._cell(v, seed, at) for v in variants for seed in seeds)
         return StudyPlan(study, scale, config, scale_config, recipe, variants, baseline, cells)
 
-    def dataset(self, name: str) -> Dataset:
-        """A dataset with its lock."""
+    def dataset(self, name: str, where: str = "") -> Dataset:
+        """A dataset with its lock; where: what gives the name, for the error."""
         if name not in self._datasets:
-            config, lock = load_dataset(self.config_dir, name), load_lock(self.config_dir, name)
-            self._datasets[name] = Dataset(name, config, lock)
+            config = load_dataset(self.config_dir, name, where)
+            self._datasets[name] = Dataset(name, config, load_lock(self.config_dir, name))
         return self._datasets[name]
 
+    def _check_scale(self, scale: ScaleConfig, name: str) -> None:
+        """The names in its mappings; one misspelt on the left would map nothing, in silence."""
+        where = f"{self.config_dir / 'scales' / name}.yaml"
+        for dataset in (*scale.datasets, *scale.datasets.values()):
+            find(self.config_dir, "datasets", dataset, f"{where}: datasets")
+        for label in scale.models:
+            if label not in _model_labels():
+                hint = nearest(label, _model_labels())
+                raise ConfigError(f"{where}: models: there is no model '{label}'{hint}")
+
     def _cell(self, variant: Variant, seed: int, where: str) -> Cell:
-        training, dataset = variant.training, self.dataset(variant.training.dataset)
-        _check_data(training, dataset, f"{where}, {variant.label}")
+        where, training = f"{where}, {variant.label}", variant.training
+        dataset = self.dataset(training.dataset, f"{where}: dataset")
+        _check_data(training, dataset, where)
         reading = training.reading
         if reading == "auto":
             reading = "resident" if dataset.resident_bytes <= RESIDENT_BYTES else "streaming"
@@ -140,6 +164,13 @@ class Planner:
             seed=seed,
         )
         return Cell(cell_id(config, dataset.digest), variant, config, dataset)
+
+
+@cache
+def _model_labels() -> frozenset[str]:
+    """Every label that a model can have: an architecture, or the name of one of our own."""
+    own = frozenset(str(tag(model)) for model in MODELS if "arch" not in model.model_fields)
+    return own | arch_names("torchvision") | arch_names("timm")
 
 
 def _variants(
@@ -151,7 +182,8 @@ def _variants(
     variants = []
     for axes, changes in _points(study, where):
         label = _label(axes)
-        document = validate(Training, override(content, changes, f"{where}: {label}"), f"{where}, {label}")
+        at_label = f"{where}, {label}"
+        document = validate(Training, override(content, changes, at_label), at_label)
         variants.append(Variant(label, axes, document, at_scale(document, scale, f"{at}, {label}")))
     return variants
 
@@ -183,8 +215,9 @@ def _named_values(key: str, values: list | dict, where: str) -> list[tuple[Any, 
                 f"{where}: grid.{key}: a value with parts needs a name, write `{key}: "
                 f"{{name: {{...}}}}` instead of a list"
             )
-    if len({repr(v) for v in values}) != len(values):
-        raise ConfigError(f"{where}: grid.{key}: a value stands there twice")
+    for number, value in enumerate(values):
+        if value in values[:number]:
+            raise ConfigError(f"{where}: grid.{key}: {format_value(value)} stands there twice")
     return [(value, value) for value in values]
 
 
@@ -198,47 +231,76 @@ def format_value(value: Any) -> str:
     """A value of an axis as readers see it."""
     if isinstance(value, bool):
         return "on" if value else "off"
-    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)  # two values never look the same
 
 
 def _match(variants: tuple[Variant, ...], labels: dict[str, Any], where: str) -> Variant:
     found = [v for v in variants if v.axes == labels]
     if not found:
-        hint = nearest(_label(labels) if labels else "", [v.label for v in variants])
-        raise ConfigError(f"{where}: no variant is {labels}{hint}")
+        label = _label(labels)
+        hint = nearest(label, [v.label for v in variants])
+        raise ConfigError(f"{where}: no variant is '{label}'{hint}")
     return found[0]
 
 
-def _check_described(study: StudyConfig, recipe: RecipeConfig, where: str) -> None:
-    """The keys under `stated` and `assumed` are settings, or the study's own."""
-    content = recipe.model_dump()
-    for described in (study, recipe):
-        for key in itertools.chain(described.stated, described.assumed):
-            inside: Any = content
-            for part in key.split("."):
-                inside = inside.get(part) if isinstance(inside, dict) else None
-            swept = any(key == axis or axis.startswith(f"{key}.") for axis in study.grid)
-            known = inside is not None or swept or key in study.base or key in content
-            if not known and key not in StudyConfig.model_fields:
-                valid = set(Training.model_fields) | set(study.grid) | set(Described.model_fields)
-                raise ConfigError(f"{where}: stated/assumed: '{key}' is no setting{nearest(key, valid)}")
+def _check_described(
+    described: Described, recipe: RecipeConfig, variants: tuple[Variant, ...], where: str
+) -> None:
+    """The keys under `stated` and `assumed` are settings of a variant, or the study's own."""
+    keys = [(part, key) for part in ("stated", "assumed") for key in getattr(described, part)]
+    if not keys:
+        return
+    contents = [recipe.model_dump(), *(v.document.model_dump() for v in variants)]
+    for part, key in keys:
+        if key not in StudyConfig.model_fields and not any(_holds(c, key) for c in contents):
+            hint = nearest(key, set().union(*map(_dotted, contents)))
+            raise ConfigError(f"{where}: {part}: '{key}' is no setting{hint}")
 
 
-def _check_distinct(variants: tuple[Variant, ...], where: str) -> None:
-    """A scale may not make two points of a study equal: that would fake the comparison."""
-    seen: dict[str, Variant] = {}
+def _holds(content: Any, key: str) -> bool:
+    for part in key.split("."):
+        if not isinstance(content, dict) or part not in content:
+            return False
+        content = content[part]
+    return True
+
+
+def _dotted(content: dict[str, Any], above: str = "") -> set[str]:
+    keys = {f"{above}{key}" for key in content}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            keys |= _dotted(value, f"{above}{key}.")
+    return keys
+
+
+def _check_distinct(variants: tuple[Variant, ...], where: str, at: str) -> None:
+    """Two points may not be equal; nor may a scale make them so: that would fake a comparison."""
+    labels: set[str] = set()
     for variant in variants:
-        key = variant.training.model_dump_json()
-        if key in seen:
-            raise ConfigError(
-                f"{where}: variants '{seen[key].label}' and '{variant.label}' become equal; "
-                "leave one out or change the scale's mapping"
-            )
-        seen[key] = variant
+        if variant.label in labels:
+            raise ConfigError(f"{where}: two variants are named '{variant.label}'")
+        labels.add(variant.label)
+    _refuse_equal([(v.label, v.document) for v in variants], where, "are equal; leave one out")
+    _refuse_equal(
+        [(v.label, v.training) for v in variants],
+        at,
+        "become equal; leave one out or change the scale's mapping",
+    )
+
+
+def _refuse_equal(trainings: list[tuple[str, Training]], where: str, said: str) -> None:
+    seen: dict[str, str] = {}
+    for label, training in trainings:
+        first = seen.setdefault(training.model_dump_json(), label)
+        if first != label:
+            raise ConfigError(f"{where}: variants '{first}' and '{label}' {said}")
 
 
 def _check_data(training: Training, dataset: Dataset, where: str) -> None:
-    images = int(dataset.lock.train.images * training.train_share)
+    images = dataset.images("train", training.train_share)
     if training.batch_size > images:
         raise ConfigError(
             f"{where}: batch_size {training.batch_size} is larger than the training set "

@@ -11,27 +11,40 @@ from .config.load import validate
 from .config.recipe import Training
 from .config.scale import ScaleConfig
 from .config.units import InEpochs
-from .errors import ConfigError
+from .errors import ConfigError, nearest
 
 
 def override(content: dict[str, Any], changes: dict[str, Any], where: str) -> dict[str, Any]:
     """A copy of `content` with the dotted keys of `changes` set.
 
     A mapping replaces the whole object; so does another technique's name (`schedule.name`), so
-    that no option of the old technique is left behind.
+    that no option of the old technique is left behind. Objects come before names and names before
+    options, whatever the order in the file: no change is undone by another.
     """
     result = copy.deepcopy(content)
-    for key, value in changes.items():
+    for key in sorted(changes, key=_object_name_option):
         *parents, last = str(key).split(".")
         target = result
         for part in parents:
-            target = target.get(part) if isinstance(target, dict) else None
-            if not isinstance(target, dict):
-                raise ConfigError(f"{where}: {key}: there is no '{part}' with keys of its own here")
-        if last == "name" and target.get("name") != value:
+            target = _inside(target, part, f"{where}: {key}")
+        if last == "name" and target.get("name") != changes[key]:
             target.clear()
-        target[last] = copy.deepcopy(value)
+        target[last] = copy.deepcopy(changes[key])
     return result
+
+
+def _object_name_option(key: str) -> tuple[int, bool]:
+    parts = str(key).split(".")
+    return len(parts), parts[-1] != "name"
+
+
+def _inside(content: dict[str, Any], part: str, where: str) -> dict[str, Any]:
+    if part not in content:
+        hint = nearest(part, [key for key, value in content.items() if isinstance(value, dict)])
+        raise ConfigError(f"{where}: there is no '{part}'{hint}")
+    if not isinstance(content[part], dict):
+        raise ConfigError(f"{where}: '{part}' has no keys of its own")
+    return content[part]
 
 
 def at_scale(training: Training, scale: ScaleConfig, where: str) -> Training:

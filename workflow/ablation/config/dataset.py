@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from .base import Config, Count, Fraction
+from .base import Config, Count, Fraction, NoBool
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -44,7 +44,7 @@ class Writer(Config):
     """`raw` pixels, `jpg`, `smart` (jpg above `smart_threshold` bytes) or `proportion`."""
     max_resolution: Count | None = None
     """Longest side in pixels; a larger image is shrunk to it. None keeps the size."""
-    jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 90
+    jpeg_quality: Annotated[int, NoBool, Field(ge=1, le=100)] = 90
     """Quality of the stored JPEGs."""
     compress_probability: Fraction = 0.5
     """Share of images stored as JPEG in `proportion` mode, drawn per image from its index."""

@@ -13,11 +13,11 @@ from ..optim import OPTIMIZERS
 from ..schedules import SCHEDULES
 from .base import Config, Count, Fraction, Positive, Whole
 
-AnyModel = Annotated[Union[MODELS], Field(discriminator="name")]
-AnyOptimizer = Annotated[Union[OPTIMIZERS], Field(discriminator="name")]
-AnySchedule = Annotated[Union[SCHEDULES], Field(discriminator="name")]
-AnyLoss = Annotated[Union[LOSSES], Field(discriminator="name")]
-AnyAugmentation = Annotated[Union[AUGMENTATIONS], Field(discriminator="name")]
+AnyModel = Annotated[Union[MODELS], Field(discriminator="name")]  # noqa: UP007
+AnyOptimizer = Annotated[Union[OPTIMIZERS], Field(discriminator="name")]  # noqa: UP007
+AnySchedule = Annotated[Union[SCHEDULES], Field(discriminator="name")]  # noqa: UP007
+AnyLoss = Annotated[Union[LOSSES], Field(discriminator="name")]  # noqa: UP007
+AnyAugmentation = Annotated[Union[AUGMENTATIONS], Field(discriminator="name")]  # noqa: UP007
 Share = Annotated[Fraction, Field(gt=0)]
 
 
@@ -82,11 +82,16 @@ class Training(Config):
         return self
 
     @model_validator(mode="after")
-    def _milestones_fall_within(self) -> Training:
+    def _decays_fall_within(self) -> Training:
         late = [m for m in getattr(self.schedule, "milestones", None) or () if m >= self.epochs]
         if late:
             raise ValueError(
                 f"schedule.milestones {late} never come: the training has {self.epochs} epochs"
+            )
+        every = getattr(self.schedule, "every", None)
+        if every is not None and every >= self.epochs:
+            raise ValueError(
+                f"schedule.every ({every:g}) never comes: the training has {self.epochs} epochs"
             )
         return self
 

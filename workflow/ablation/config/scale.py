@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
-from .base import Config, Count, Positive
+from .base import Config, Count, Positive, Whole
 from .recipe import AnyModel, Compute, Measure, Share
 
 
@@ -15,7 +11,7 @@ class Resources(Config):
 
     cpus: Count = 1
     """CPU cores, for loader workers and compute threads."""
-    gpus: Annotated[int, Field(ge=0)] = 0
+    gpus: Whole = 0
     mem_mb: Count = 2000
     runtime: Count = 60
     """Time limit, minutes."""

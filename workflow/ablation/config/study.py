@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ..errors import nearest
 from ..metrics import METRICS
-from .base import Config, Number, Whole
+from .base import Config, NoBool, Number, Whole
 from .recipe import Described
 
 Labels = dict[str, Any]
@@ -91,7 +91,7 @@ class StudyConfig(Described):
     """Named variants beside the grid: name -> overrides."""
     baseline: Labels
     """The variant that differences are taken to."""
-    seeds: Annotated[int, Field(ge=1, le=1000)] | tuple[Whole, ...] = 5
+    seeds: Annotated[int, NoBool, Field(ge=1, le=1000)] | tuple[Whole, ...] = 5
     """Number of seeds (0, 1, ...) or the seeds themselves."""
     figures: dict[str, Figure] = {}
     """File name -> figure."""
@@ -140,7 +140,7 @@ class WorkflowConfig(Config):
     """Names of files in `config/studies/`, in the order of the report."""
     data_paths: dict[str, str] = {}
     """Dataset -> where its images lie at this site, instead of the path in its YAML."""
-    loader_workers: Annotated[int, Field(ge=0)] = 0
+    loader_workers: Whole = 0
     """Processes or threads that read and augment; 0 for none beside the training itself (resident
     reading) or one a core (streaming). Changes no result."""
 

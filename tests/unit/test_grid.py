@@ -1,0 +1,250 @@
+"""A study becomes variants and cells: product, rows, labels, scales, reading, order, sharing."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import configs
+import pytest
+
+from ablation import grid as grid_module
+from ablation.errors import ConfigError
+from ablation.grid import Planner, StudyPlan, format_value
+from ablation.overrides import override
+
+GRID, BASELINE = "grid:\n  lr: [0.1, 0.2]\n", "baseline: {lr: 0.1}"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return configs.write(tmp_path / "config")
+
+
+def study(folder: Path, grid: str, baseline: str, *, more: str = "", name: str = "s") -> None:
+    """Write a study with another grid and baseline than the small one's."""
+    text = configs.STUDY.replace(GRID, grid).replace(BASELINE, f"baseline: {baseline}")
+    (folder / f"studies/{name}.yaml").write_text(text + more)
+
+
+def recipe(folder: Path, **changes: str) -> None:
+    """Rewrite lines of the recipe: key -> its YAML."""
+    lines = configs.RECIPE.splitlines()
+    for key, value in changes.items():
+        lines = [line for line in lines if not line.startswith(f"{key}:")] + [f"{key}: {value}"]
+    (folder / "recipes/r.yaml").write_text("\n".join(lines) + "\n")
+
+
+def plan(folder: Path, name: str = "s") -> StudyPlan:
+    return Planner(folder).plan(name, "z")
+
+
+def labels(planned: StudyPlan) -> list[str]:
+    return [variant.label for variant in planned.variants]
+
+
+# -- points ---------------------------------------------------------------------------------------
+
+
+def test_a_grid_is_the_product_of_its_axes_the_last_one_fastest(folder):
+    study(folder, "grid: {batch_size: [64, 128], lr: [0.1, 0.2, 1.0e-3]}\n",
+          "{batch_size: 64, lr: 0.2}")  # fmt: skip
+    planned = plan(folder)
+    points = list(itertools.product([64, 128], [0.1, 0.2, 0.001]))
+    assert [(v.training.batch_size, v.training.lr) for v in planned.variants] == points
+    assert labels(planned)[2] == "batch_size=64, lr=0.001"
+    assert planned.baseline is planned.variants[1]
+
+
+def test_rows_stand_beside_the_grid_and_may_be_the_baseline(folder):
+    rows = "rows: {flat: {schedule.name: cosine, lr: 0.3}, small: {model.width: 8}}\n"
+    study(folder, GRID, "{row: flat}", more=rows)
+    planned = plan(folder)
+    assert labels(planned) == ["lr=0.1", "lr=0.2", "flat", "small"]
+    assert planned.baseline.training.schedule.name == "cosine"
+    assert planned.variants[3].training.model.width == 8
+    assert planned.variants[3].axes == {"row": "small"}
+
+
+def test_rows_alone_make_a_study(folder):
+    study(folder, "rows: {a: {lr: 0.3}, b: {lr: 0.4}}\n", "{row: a}")
+    assert labels(plan(folder)) == ["a", "b"]
+
+
+def test_values_with_parts_are_named_on_their_axis(folder):
+    named = "grid:\n  schedule: {flat: {name: constant}, drop: {name: step, every: 2}}\n"
+    study(folder, named, "{schedule: drop}")
+    planned = plan(folder)
+    assert labels(planned) == ["schedule=flat", "schedule=drop"]
+    assert planned.baseline.axes == {"schedule": "drop"}
+    assert planned.baseline.training.schedule.every == 2
+
+
+def test_base_holds_for_every_variant_and_leaves_the_recipe_alone(folder):
+    study(folder, GRID, "{lr: 0.1}", more="base: {schedule: {name: step, every: 2}}\n")
+    planned = plan(folder)
+    assert {v.training.schedule.name for v in planned.variants} == {"step"}
+    assert planned.recipe.schedule.name == "constant"
+
+
+def test_labels_are_short_and_never_the_same(folder):
+    study(folder, "grid:\n  optimizer.momentum: [0, 0.9, 0.9000000001]\n",
+          "{optimizer.momentum: 0.9}")  # fmt: skip
+    assert labels(plan(folder)) == ["momentum=0", "momentum=0.9", "momentum=0.9000000001"]
+    assert [format_value(v) for v in (True, False, 768, 1e-4, 1_000_000, "step", 2.0)] == [
+        "on", "off", "768", "0.0001", "1000000", "step", "2",
+    ]  # fmt: skip
+
+
+# -- overrides ------------------------------------------------------------------------------------
+
+CONTENT = {"lr": 0.1, "schedule": {"name": "step", "every": 30, "decay": 0.1}}
+
+
+def test_another_name_replaces_the_object_the_same_name_keeps_it():
+    assert override(CONTENT, {"schedule.name": "cosine"}, "")["schedule"] == {"name": "cosine"}
+    assert override(CONTENT, {"schedule.name": "step"}, "") == CONTENT
+    assert override(CONTENT, {"schedule.every": 20}, "")["schedule"]["decay"] == 0.1
+    assert CONTENT["schedule"]["every"] == 30
+
+
+def test_the_order_of_overrides_says_nothing():
+    changes = {
+        "schedule.final_ratio": 0.1,
+        "schedule.name": "cosine",
+        "schedule": {"name": "step", "every": 5},
+    }
+    expected = {"name": "cosine", "final_ratio": 0.1}
+    for order in itertools.permutations(changes):
+        found = override(CONTENT, {key: changes[key] for key in order}, "")
+        assert found["schedule"] == expected
+
+
+# -- scales ---------------------------------------------------------------------------------------
+
+LONG = {
+    "epochs": "90",
+    "schedule": "{name: step, milestones: [30, 60, 80], warmup_epochs: 5}",
+    "train_share": "0.5",
+    "val_share": "0.5",
+}
+
+
+def scaled(folder: Path, text: str) -> StudyPlan:
+    (folder / "scales/z.yaml").write_text(f"title: z\n{text}\n")
+    return plan(folder)
+
+
+def test_what_is_counted_in_epochs_keeps_its_share(folder):
+    recipe(folder, **LONG)
+    variant = scaled(folder, "epochs_divide_by: 5").variants[0]
+    assert variant.document.epochs == 90 and variant.training.epochs == 18
+    assert variant.training.schedule.milestones == (6, 12, 16)
+    assert variant.training.schedule.warmup_epochs == 1
+    # 90 / 4 = 22.5 is rounded to 22: the share is that of the epochs that are really run.
+    rounded = scaled(folder, "epochs_divide_by: 4").variants[0].training
+    assert rounded.epochs == 22
+    assert rounded.schedule.milestones == pytest.approx((30 * 22 / 90, 60 * 22 / 90, 80 * 22 / 90))
+    recipe(folder, **LONG | {"schedule": "{name: step, every: 30}"})
+    assert scaled(folder, "epochs_divide_by: 45").variants[0].training.schedule.every == 2 * 30 / 90
+
+
+def test_a_scale_leaves_the_comparison_alone(folder):
+    recipe(folder, **LONG)
+    scale = "epochs_divide_by: 5\nbatch_divide_by: 2\nimg_sizes: {28: 14}\ntrain_share: 0.4\n"
+    scale += "models: {resnet_small: {name: resnet_small, width: 4}}"
+    for variant in scaled(folder, scale).variants:
+        document, training = variant.document, variant.training
+        assert (training.lr, training.optimizer) == (document.lr, document.optimizer)
+        assert (training.augment, training.loss) == (document.augment, document.loss)
+        assert training.schedule.decay == document.schedule.decay
+        assert (training.batch_size, training.img_size) == (64, 14)
+        assert (training.model.width, document.model.width) == (4, 16)
+        assert (training.train_share, training.val_share) == (0.2, 0.5)  # shares multiply
+
+
+def test_at_least_one_epoch_is_left(folder):
+    assert scaled(folder, "epochs_divide_by: 100").variants[0].training.epochs == 1
+
+
+def test_a_scale_replaces_what_it_names_whole(folder):
+    scale = "measure: {clean_images: 50}\ncompute: {threads: 2}\nval_crop_ratio: 1.0"
+    training = scaled(folder, scale).variants[0].training
+    assert (training.measure.clean_images, training.compute.threads) == (50, 2)
+    assert training.val_crop_ratio == 1.0
+
+
+def test_a_scale_takes_the_first_seeds(folder):
+    configs.edit(folder / "studies/s.yaml", "seeds: 2", "seeds: [7, 3, 5]")
+    assert [c.config.seed for c in plan(folder).cells] == [7, 3, 5, 7, 3, 5]
+    assert [c.config.seed for c in scaled(folder, "max_seeds: 2").cells] == [7, 3, 7, 3]
+
+
+def test_the_size_of_a_share_is_that_of_the_readers():
+    from numpy import repeat
+
+    from ablation.data.source import stratified_subset
+
+    dataset = Planner(configs.ROOT / "config").dataset("fashion_mnist")
+    labels = repeat(range(10), dataset.lock.train.per_class)
+    for share in (1.0, 0.5, 0.08, 0.0333, 0.001):
+        assert dataset.images("train", share) == len(stratified_subset(labels, share, "train"))
+
+
+# -- reading --------------------------------------------------------------------------------------
+
+
+def test_auto_reading_is_resolved_by_size(folder, monkeypatch):
+    dataset = Planner(folder).dataset("fashion_mnist")
+    assert dataset.resident_bytes == 3 * 2 * 3_920_000
+    assert {c.config.reading for c in plan(folder).cells} == {"resident"}
+    monkeypatch.setattr(grid_module, "RESIDENT_BYTES", dataset.resident_bytes - 1)
+    assert {c.config.reading for c in plan(folder).cells} == {"streaming"}
+    recipe(folder, reading="resident")
+    assert {c.config.reading for c in plan(folder).cells} == {"resident"}
+
+
+# -- cells ----------------------------------------------------------------------------------------
+
+
+def test_cells_come_variant_by_variant_and_seed_by_seed(folder):
+    planned = plan(folder)
+    order = [(c.variant.label, c.config.seed) for c in planned.cells]
+    assert order == [("lr=0.1", 0), ("lr=0.1", 1), ("lr=0.2", 0), ("lr=0.2", 1)]
+    assert len({c.id for c in planned.cells}) == 4
+    assert planned.cell(planned.cells[2].id) is planned.cells[2]
+    with pytest.raises(ConfigError, match="study s at scale z has no cell 000000000000"):
+        planned.cell("000000000000")
+
+
+def test_a_cell_holds_the_training_as_it_is_run(folder):
+    cell = plan(folder).cells[3]
+    shared = set(type(cell.variant.training).model_fields) - {"reading"}
+    assert all(getattr(cell.config, f) == getattr(cell.variant.training, f) for f in shared)
+    assert type(cell.config).model_validate(cell.config.model_dump()) == cell.config
+
+
+def test_studies_that_share_variants_share_cells(folder):
+    study(folder, "grid: {lr: [0.2, 0.4]}\n", "{lr: 0.4}", name="other")
+    planner = Planner(folder)
+    first = {c.id: c.config for c in planner.plan("s", "z").cells}
+    second = {c.id: c.config for c in planner.plan("other", "z").cells}
+    shared = first.keys() & second.keys()
+    assert {(first[c].lr, first[c].seed) for c in shared} == {(0.2, 0), (0.2, 1)}
+
+
+def test_added_and_removed_values_leave_the_other_cells_alone(folder):
+    before = {c.id for c in plan(folder).cells}
+    study(folder, "grid: {lr: [0.1, 0.2, 0.4]}\n", "{lr: 0.1}")
+    added = {c.id for c in plan(folder).cells}
+    study(folder, "grid: {lr: [0.1]}\n", "{lr: 0.1}")
+    removed = {c.id for c in plan(folder).cells}
+    assert removed < before < added
+    assert (len(removed), len(before), len(added)) == (2, 4, 6)
+
+
+@pytest.mark.parametrize("scale", ["smoke", "demo"])
+def test_our_studies_can_be_planned(scale):
+    planner = Planner(configs.ROOT / "config")
+    for path in (configs.ROOT / "config/studies").glob("*.yaml"):
+        assert planner.plan(path.stem, scale).cells
