@@ -8,7 +8,10 @@ stopped by a signal with the state saved, 2 something to mend, said in one line.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
+import errno
+import json
 import shlex
 import signal
 import sys
@@ -20,7 +23,7 @@ BEGAN = time.time()
 sys.path.insert(0, str(Path(__file__).parent))
 
 from ablation.cli import run  # noqa: E402
-from ablation.errors import ConfigError, StopRequested, UserError  # noqa: E402
+from ablation.errors import ConfigError, DataError, StopRequested, UserError  # noqa: E402
 from ablation.grid import Cell, Planner  # noqa: E402
 from ablation.identity import identity  # noqa: E402
 
@@ -75,13 +78,37 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     folder = args.checkpoints / cell.id
     say(f"=== cell {cell.id}: {args.study}, {cell.variant.label}, seed {cell.config.seed} ===")
-    with Lease(folder / "lease.json", say) as lease:
-        if complete(args.out):
+    with Lease(folder / "lease.json", say, stop=stop_signals) as lease:
+        if complete(args.out, cell.id):
             say("results are there already; delete the folder to train the cell again")
         else:
-            train(args, cell, lease, stop_signals)
-    discard(folder)
+            try:
+                train(args, cell, lease, stop_signals)
+            except (MemoryError, RuntimeError, OSError) as error:
+                if (better := explained(error, args, cell)) is not None:
+                    raise better from error
+                raise
+        discard(folder)
+    with contextlib.suppress(OSError):  # another job waits in it for its turn
+        folder.rmdir()
     return 0
+
+
+def check_betons(folder: Path, cell: Cell) -> None:
+    """Refuse betons that are not those of the plan, e.g. converted with other options."""
+    manifest = folder / "manifest.json"
+    try:
+        found = json.loads(manifest.read_text())["beton_id"]
+    except (OSError, ValueError, KeyError):
+        raise DataError(
+            f"{manifest}: missing or damaged; convert the dataset: python workflow/"
+            f"convert_dataset.py --dataset {cell.dataset.name} --out {folder}"
+        ) from None
+    if found != cell.dataset.digest:
+        raise DataError(
+            f"{manifest}: holds betons {found}, the plan wants {cell.dataset.digest}; delete the "
+            "folder and convert the dataset again"
+        )
 
 
 def train(args: argparse.Namespace, cell: Cell, lease, stop) -> None:
@@ -89,6 +116,7 @@ def train(args: argparse.Namespace, cell: Cell, lease, stop) -> None:
     from ablation import loop, provenance, record
     from ablation.lease import others_here
 
+    check_betons(args.data, cell)
     started = datetime.datetime.now(datetime.UTC)
     device = loop.choose_device(args.device)
     trainer = loop.Trainer(
@@ -113,28 +141,13 @@ def train(args: argparse.Namespace, cell: Cell, lease, stop) -> None:
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
         "weight_decay_scalars": trainer.optimizer.record(),
     }
-    times = {key: sum(t[key] for t in state.times) for key in ("train_time_s", "eval_time_s")}
     finished = datetime.datetime.now(datetime.UTC)
     record.write_results(
         args.out,
         cell=describe(args, cell),
         metrics=record.metrics(cell.id, state.epochs, state.diverged_at, facts),
         times=state.times,
-        timing={
-            **times,
-            "startup_time_s": state.startup_time_s,
-            "wall_time_s": time.time() - BEGAN,
-            "images_per_s": len(state.times)
-            * trainer.steps_per_epoch
-            * cell.config.batch_size
-            / max(times["train_time_s"], 1e-9),
-            "peak_mem_gib": loop.peak_mem_gib(device),
-            "energy_j": None,  # no meter is read yet, and no estimate is made
-            "energy_source": None,
-            "seconds_to_top1": record.seconds_to(state.epochs, state.times),
-            "alone": state.alone,
-            "attempts": state.attempts,
-        },
+        timing=timing(trainer),
         provenance={
             **provenance.describe(device, cell.config.compute.threads, cell.dataset.digest),
             "started": started.isoformat(timespec="seconds"),
@@ -143,6 +156,27 @@ def train(args: argparse.Namespace, cell: Cell, lease, stop) -> None:
         weights={"cell_id": cell.id, "model": trainer.model.state_dict()},
     )
     say(f"done in {time.time() - BEGAN:.1f} s: {args.out}")
+
+
+def timing(trainer) -> dict:
+    """The content of timing.json: what differs from run to run."""
+    from ablation import loop, record
+
+    state = trainer.state
+    times = {key: sum(t[key] for t in state.times) for key in ("train_time_s", "eval_time_s")}
+    images = len(state.times) * trainer.steps_per_epoch * trainer.config.batch_size
+    return {
+        **times,
+        "startup_time_s": state.startup_time_s,
+        "wall_time_s": time.time() - BEGAN,
+        "images_per_s": images / max(times["train_time_s"], 1e-9),
+        "peak_mem_gib": loop.peak_mem_gib(trainer.device),
+        "energy_j": None,  # no meter is read yet, and no estimate is made
+        "energy_source": None,
+        "seconds_to_top1": record.seconds_to(state.epochs, state.times),
+        "alone": state.alone,
+        "attempts": state.attempts,
+    }
 
 
 def describe(args: argparse.Namespace, cell: Cell) -> dict:
@@ -190,12 +224,31 @@ class Stop:
 
 def discard(folder: Path) -> None:
     """Remove a finished cell's checkpoint; its results hold the final weights."""
-    for path in folder.glob("checkpoint.pt"):
-        path.unlink()
+    (folder / "checkpoint.pt").unlink(missing_ok=True)
     for path in folder.glob(".checkpoint.pt.*.tmp"):
         path.unlink()
-    if not any(folder.iterdir()):
-        folder.rmdir()
+
+
+def explained(error: Exception, args: argparse.Namespace, cell: Cell) -> UserError | None:
+    """What to do about a full memory or disk, in one line; None for any other error."""
+    from ablation.files import NO_SPACE, disk_error
+
+    number = getattr(error, "errno", None)
+    if number in NO_SPACE:
+        return disk_error(getattr(error, "filename", None) or args.out, error)
+    text, config = str(error).lower(), cell.config
+    gpu = type(error).__name__ == "OutOfMemoryError" or "alloc_failed" in text
+    full = gpu or isinstance(error, MemoryError) or number == errno.ENOMEM
+    said = any(words in text for words in ("allocate memory", "out of memory", "bad_alloc"))
+    if not (full or said):
+        return None
+    helps = "a GPU with more memory" if gpu else f"more mem_mb in the scale '{args.scale}'"
+    return UserError(
+        f"{'the GPU' if gpu else 'the job'} has too little memory for batch_size "
+        f"{config.batch_size}, model {config.model.label}, img_size {config.img_size}"
+        f"{'' if gpu else f', reading {config.reading}'}; what helps: {helps}, a smaller batch_size"
+        f"{'' if gpu or config.reading == 'streaming' else ', reading: streaming'}"
+    )
 
 
 def guarded(argv: Sequence[str] | None = None) -> int:

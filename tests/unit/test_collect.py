@@ -8,20 +8,19 @@ from pathlib import Path
 
 import pytest
 from collect_study import main
-from synthetic import collected, study_copy, write_cells
+from synthetic import collected, config_dir, study_copy, write_cells
 
 from ablation.collect import run_columns
 from ablation.errors import DataError
 from ablation.frames import load
 from ablation.grid import Planner
 
-REPO = Path(__file__).resolve().parents[2]
 STUDY = "aime_fig1_constant_lr"
 
 
 @pytest.fixture
 def plan():
-    return Planner(REPO / "config").plan(STUDY, "demo")
+    return Planner(config_dir()).plan(STUDY, "demo")
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -32,7 +31,9 @@ def rows(path: Path) -> list[dict[str, str]]:
 def run_collect(results: Path, *more: str, study: str = STUDY) -> Path:
     out = results / "studies/demo" / study
     cells = str(results / "cells")
-    args = ["--study", study, "--scale", "demo", "--cells", cells, "--out", str(out), *more]
+    args = ["--study", study, "--scale", "demo", "--cells", cells, "--out", str(out)]
+    args += [] if "--config-dir" in more else ["--config-dir", str(config_dir())]
+    args += more
     assert main(args) == 0
     return out
 
@@ -64,7 +65,7 @@ def test_a_time_not_reached_is_censored(plan, tmp_path):
 
 
 def test_the_value_at_this_scale_has_its_own_column(tmp_path):
-    plan = Planner(REPO / "config").plan("aime_fig2_decay_epoch", "demo")
+    plan = Planner(config_dir()).plan("aime_fig2_decay_epoch", "demo")
     data = collected(plan, tmp_path)
     assert list(data.runs["axis.schedule.every"][:1]) == ["20"]
     assert list(data.runs["at_scale.schedule.every"][:1]) == ["4.0"]

@@ -5,24 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import xml.etree.ElementTree as ElementTree
-from pathlib import Path
 
 import pytest
 from study_figures import main
-from synthetic import collected, study_copy
+from synthetic import collected, config_dir, study_copy
 
 from ablation.captions import caption
 from ablation.errors import ConfigError
 from ablation.figures import draw, looks
 from ablation.grid import Planner
 
-REPO = Path(__file__).resolve().parents[2]
-
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """Fig. 3 with a run diverged late, one at once, and one missing."""
-    plan = Planner(REPO / "config").plan("aime_fig3_without_augmentation", "demo")
+    plan = Planner(config_dir()).plan("aime_fig3_without_augmentation", "demo")
     ids = [c.id for c in plan.cells]
     folder = tmp_path_factory.mktemp("fig3")
     return collected(plan, folder, diverged={ids[4]: 7, ids[5]: 1, ids[2]: 3}, missing=(ids[9],))
@@ -97,7 +94,7 @@ def test_named_rows_and_hostile_titles_are_drawn(tmp_path):
 
 
 def test_learning_rate_has_a_logarithmic_axis_and_plain_numbers(tmp_path):
-    plan = Planner(REPO / "config").plan("aime_fig2_decay_epoch", "demo")
+    plan = Planner(config_dir()).plan("aime_fig2_decay_epoch", "demo")
     drawn = draw(collected(plan, tmp_path), "learning_rate")
     assert "mathdefault" not in drawn.svg and "0.1" in texts(drawn.svg)
 
@@ -110,7 +107,7 @@ def test_a_metric_without_a_curve_is_refused(tmp_path):
 
 
 def test_all_runs_may_be_missing_or_lost(tmp_path):
-    plan = Planner(REPO / "config").plan("aime_fig3_without_augmentation", "smoke")
+    plan = Planner(config_dir()).plan("aime_fig3_without_augmentation", "smoke")
     ids = tuple(c.id for c in plan.cells)
     collected(plan, tmp_path, missing=ids[1:], diverged={ids[0]: 1})
     folder = tmp_path / "studies/smoke" / plan.name

@@ -17,6 +17,8 @@ import images
 import lock_dataset
 import numpy as np
 import pytest
+from PIL import Image
+
 from ablation import scan as scan_module
 from ablation.cli import run
 from ablation.config.dataset import Source
@@ -26,7 +28,6 @@ from ablation.decode import BadImage, decode_rgb
 from ablation.errors import DataError
 from ablation.scan import make_lock, scan, source_digest
 from ablation.sources import open_source
-from PIL import Image
 
 
 def listing(path: Path, layout: str = "folder"):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import images
 import pytest
+
 from ablation.config.dataset import Source
 from ablation.errors import DataError
 from ablation.scan import scan, source_digest

@@ -5,25 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import re
-from pathlib import Path
 
 import pytest
 from study_tables import main
-from synthetic import collected, study_copy
+from synthetic import collected, config_dir, study_copy
 
 from ablation.grid import Planner
 from ablation.markup import latex, markdown, to_csv, to_latex, to_markdown
 from ablation.stats import Summary, summarise
 from ablation.tables import difference_text, epochs_text, mean_text, study_tables
 
-REPO = Path(__file__).resolve().parents[2]
 HOSTILE = r"<script>x</script> | $5_a$ & 50% #1 ~^ {b} \input{c} [d](e) *f* `g`"
 
 
 @pytest.fixture(scope="module")
 def fig1(tmp_path_factory):
     """Fig. 1 with learning rate 1 diverged for one seed and 0.01 missing one."""
-    plan = Planner(REPO / "config").plan("aime_fig1_constant_lr", "demo")
+    plan = Planner(config_dir()).plan("aime_fig1_constant_lr", "demo")
     ids = [c.id for c in plan.cells]
     folder = tmp_path_factory.mktemp("fig1")
     return collected(plan, folder, diverged={ids[0]: 4}, missing=(ids[5],))
@@ -40,7 +38,7 @@ def test_a_diverged_run_counts_at_chance_and_a_missing_one_not_at_all(fig1):
 
 
 def test_main_table(fig1):
-    main_table = study_tables(fig1, REPO / "config")[0]
+    main_table = study_tables(fig1, config_dir())[0]
     headings = [c.heading for c in main_table.columns]
     text = [dict(zip(headings, (e.text for e in row), strict=True)) for row in main_table.rows]
     assert [row["lr"] for row in text] == ["1", "0.1", "0.01", "0.001", "0.0001"]
@@ -53,7 +51,7 @@ def test_main_table(fig1):
 
 
 def test_csv_has_full_precision(fig1):
-    table = study_tables(fig1, REPO / "config")[0]
+    table = study_tables(fig1, config_dir())[0]
     rows = list(csv.DictReader(io.StringIO(to_csv(table))))
     expected = fig1.summary(fig1.plan.variants[1], "val_top1")
     assert float(rows[1]["val_top1_mean"]) == expected.mean
@@ -63,22 +61,22 @@ def test_csv_has_full_precision(fig1):
 
 
 def test_the_documents_value_stands_in_parentheses(tmp_path):
-    plan = Planner(REPO / "config").plan("aime_fig3_without_augmentation", "demo")
-    table = study_tables(collected(plan, tmp_path), REPO / "config")[0]
+    plan = Planner(config_dir()).plan("aime_fig3_without_augmentation", "demo")
+    table = study_tables(collected(plan, tmp_path), config_dir())[0]
     assert table.rows[-1][0].text == "128 (768 in the document)"
     assert table.rows[-1][0].sort == 128
 
 
 def test_times_of_cells_that_shared_a_machine_are_not_compared(tmp_path):
-    plan = Planner(REPO / "config").plan("aime_fig1_constant_lr", "demo")
-    table = study_tables(collected(plan, tmp_path, alone=False), REPO / "config")[0]
+    plan = Planner(config_dir()).plan("aime_fig1_constant_lr", "demo")
+    table = study_tables(collected(plan, tmp_path, alone=False), config_dir())[0]
     assert "Training time (s)" not in [c.heading for c in table.columns]
     assert any("not compared: 10 of 10 cells shared" in note for note in table.notes)
     assert table.records[0]["train_time_s_n"] == 0 and table.records[0]["train_time_not_compared"]
 
 
 def test_every_published_row_says_what_was_measured(fig1):
-    published = study_tables(fig1, REPO / "config")[1]
+    published = study_tables(fig1, config_dir())[1]
     where = [c.heading for c in published.columns].index("Measured on")
     expected = "Fashion-MNIST (subset), demo scale; not comparable with the published ImageNet-1k"
     assert all(row[where].text.startswith(expected) for row in published.rows)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import os
 import socket
 import threading
@@ -14,7 +16,8 @@ from typing import Any
 
 import psutil
 
-from .errors import UserError
+from .errors import StopRequested, UserError
+from .files import disk_error
 
 BEAT_S = 5.0
 DEAD_AFTER_S = 60.0  # a lease from another host whose heart has not beaten for so long is dead
@@ -28,15 +31,21 @@ class Lease:
     """Held while a cell is trained; `with Lease(path): ...` waits for a living holder to end."""
 
     def __init__(
-        self, path: Path, say: Callable[[str], None] = lambda text: None, poll_s: float = 1.0
+        self,
+        path: Path,
+        say: Callable[[str], None] = lambda text: None,
+        poll_s: float = 1.0,
+        stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.path, self.say, self.poll_s = path, say, poll_s
+        self.path, self.say, self.poll_s, self.stop = path, say, poll_s, stop
         self.token = uuid.uuid4().hex
         self._ended = threading.Event()
 
     def __enter__(self) -> Lease:
-        told = 0.0
+        told = -math.inf
         while not self._take():
+            if self.stop():
+                raise StopRequested("stopped as asked while another job was training this cell")
             if time.monotonic() - told > 30:
                 holder = read(self.path) or {}
                 self.say(
@@ -65,7 +74,10 @@ class Lease:
             raise LeaseLost(f"{self.path}: another job has taken this cell over; this one ends")
 
     def _take(self) -> bool:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise disk_error(self.path, error) from None
         content = {
             "token": self.token,
             "host": socket.gethostname(),
@@ -74,30 +86,36 @@ class Lease:
             "job": os.environ.get("SLURM_JOB_ID"),
         }
         mine = self.path.with_name(f".{self.path.name}.{self.token}")
-        mine.write_text(json.dumps(content))
         try:
+            mine.write_text(json.dumps(content))
             # A hard link is atomic on NFS too, and the file appears with its content.
             os.link(mine, self.path)
             return True
         except FileExistsError:
-            if not alive(self.path):
-                self._remove_dead()
+            if self.held():  # over NFS a link that was made can be reported as failed
+                return True
+            # The file system's own clock: hosts of a cluster may differ by minutes.
+            now = mine.stat().st_mtime
+            if not alive(self.path, now):
+                self._remove_dead(now)
             return False
+        except FileNotFoundError:  # the last holder has just removed the empty folder
+            return False
+        except OSError as error:
+            raise disk_error(self.path, error) from None
         finally:
             mine.unlink(missing_ok=True)
 
-    def _remove_dead(self) -> None:
+    def _remove_dead(self, now: float) -> None:
         """Rename the dead lease away; of several waiting processes one wins, all try again."""
         grave = self.path.with_name(f".{self.path.name}.{self.token}.dead")
         try:
             os.rename(self.path, grave)
         except FileNotFoundError:
             return
-        if alive(grave):  # a living lease stood there by now: give it back
-            try:
+        if alive(grave, now):  # a living lease stood there by now: give it back
+            with contextlib.suppress(FileExistsError):
                 os.link(grave, self.path)
-            except FileExistsError:
-                pass
         grave.unlink(missing_ok=True)
 
     def _beat(self) -> None:
@@ -118,20 +136,31 @@ def read(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def alive(path: Path) -> bool:
-    """Whether the holder of a lease lives: on this host by its process, elsewhere by its beat."""
+def alive(path: Path, now: float | None = None) -> bool:
+    """Whether the holder of a lease lives: on this host by its process, elsewhere by its beat.
+
+    now: the time by the clock of the lease's file system; None for this host's clock.
+    """
     holder = read(path)
     if holder is None:
         return False
     if holder.get("host") == socket.gethostname():
-        try:
-            process = psutil.Process(holder["pid"])
-            return abs(process.create_time() - holder["started"]) < 1 and process.is_running()
-        except psutil.NoSuchProcess:
-            return False
+        return _process_lives(holder)
     try:
-        return time.time() - path.stat().st_mtime < DEAD_AFTER_S
+        return (time.time() if now is None else now) - path.stat().st_mtime < DEAD_AFTER_S
     except FileNotFoundError:
+        return False
+
+
+def _process_lives(holder: dict[str, Any]) -> bool:
+    """Whether the process of a lease's holder runs on this host, not another of its number."""
+    try:
+        process = psutil.Process(holder["pid"])
+        if abs(process.create_time() - holder["started"]) >= 1:
+            return False
+        # A killed process that its parent has not waited for is still listed.
+        return process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except (psutil.NoSuchProcess, KeyError, TypeError, ValueError):
         return False
 
 

@@ -95,6 +95,11 @@ class Trainer:
         self.model = config.model.build(self.classes).to(device, memory_format=torch.channels_last)
         self.optimizer = config.optimizer.start(self.model)
         self.steps_per_epoch = len(self.train_set) // config.batch_size
+        if self.steps_per_epoch == 0:
+            raise UserError(
+                f"batch_size {config.batch_size} is larger than the {len(self.train_set)} images "
+                f"that train_share {config.train_share:g} leaves of {betons / 'train.beton'}"
+            )
         clean = generator("clean").permutation(len(self.train_set))
         self.clean_samples = np.sort(clean[: config.measure.clean_images])
 
@@ -204,13 +209,14 @@ class Trainer:
     def _evaluate(self, source: Source, samples: np.ndarray) -> dict[str, float]:
         # A streaming source compiles a pipeline per batch size: there, training's own is used.
         streaming = self.config.reading == "streaming"
+        resident = _RESIDENT_EVAL_BATCH[self.device.type]
         return evaluate(
             self.model,
             source,
             samples,
             centre_windows(source.sizes, crop_ratio=self.config.val_crop_ratio),
             self.normalize,
-            batch_size=self.config.batch_size if streaming else _RESIDENT_EVAL_BATCH[self.device.type],
+            batch_size=self.config.batch_size if streaming else resident,
             device=self.device,
         )
 
@@ -261,9 +267,15 @@ class Trainer:
         saved = checkpoint.load(self.checkpoint_path, self.cell_id)
         if saved is None:
             return
-        self.model.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.state = State(**saved["state"])
+        try:
+            self.model.load_state_dict(saved["model"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.state = State(**saved["state"])
+        except (KeyError, TypeError, ValueError, RuntimeError, IndexError, AttributeError):
+            raise UserError(
+                f"{self.checkpoint_path}: does not fit this cell's model, optimizer or program; "
+                "delete it to train the cell from the start"
+            ) from None
         self.say(f"goes on after epoch {self.state.epoch}, step {self.state.step}")
 
     def _stop(self, saved: bool = False) -> None:
@@ -320,7 +332,7 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("no GPU can be used here; check the driver with nvidia-smi, or --device cpu")
+        raise UserError("no GPU can be used here; see what nvidia-smi says, or give --device cpu")
     return torch.device(name)
 
 

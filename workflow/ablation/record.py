@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
+import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
-from .files import publish, stable_json, write_text
+from .checkpoint import write_tensors
+from .errors import UserError
+from .files import disk_error, stable_json, write_text
 
 # Accuracies, in percent, for which every cell records when it first reached them.
 THRESHOLDS = tuple(range(10, 100, 5))
-RESULTS = ("cell.json", "epochs.csv", "timing.json", "provenance.json", "weights.pt", "metrics.json")
+RESULTS = (
+    *("cell.json", "epochs.csv", "timing.json", "provenance.json", "weights.pt"),
+    "metrics.json",
+)
 _TIMES = ("train_time_s", "eval_time_s", "images_per_s")
 
 
@@ -51,7 +57,7 @@ def metrics(
 
 def seconds_to(epochs: list[dict[str, Any]], times: list[dict[str, float]]) -> dict[str, Any]:
     """Seconds of training and evaluation until each accuracy was first reached; None if never."""
-    spent = [sum(t["train_time_s"] + t["eval_time_s"] for t in times[: i + 1]) for i in range(len(times))]
+    spent = list(itertools.accumulate(t["train_time_s"] + t["eval_time_s"] for t in times))
     found = {t: reached(epochs, t) for t in THRESHOLDS}
     return {str(t): None if epoch is None else spent[epoch - 1] for t, epoch in found.items()}
 
@@ -72,22 +78,30 @@ def write_results(
     weights: dict[str, Any],
 ) -> None:
     """Write a finished cell. `metrics.json` comes last: with it the cell is done."""
-    import torch
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "metrics.json").unlink(missing_ok=True)
+        write_text(folder / "cell.json", stable_json(cell) + "\n")
+        write_text(folder / "epochs.csv", _epochs_csv(metrics["epochs"], times))
+        write_text(folder / "timing.json", stable_json(timing) + "\n")
+        write_text(folder / "provenance.json", stable_json(provenance) + "\n")
+        write_tensors(folder / "weights.pt", weights)
+        write_text(folder / "metrics.json", stable_json(metrics) + "\n")
+    except OSError as error:
+        raise disk_error(folder, error) from None
 
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "cell.json", stable_json(cell) + "\n")
-    write_text(folder / "epochs.csv", _epochs_csv(metrics["epochs"], times))
-    write_text(folder / "timing.json", stable_json(timing) + "\n")
-    write_text(folder / "provenance.json", stable_json(provenance) + "\n")
-    temporary = folder / f".weights.{os.getpid()}.tmp"
-    torch.save(weights, temporary)
-    publish(temporary, folder / "weights.pt")
-    write_text(folder / "metrics.json", stable_json(metrics) + "\n")
 
-
-def complete(folder: Path) -> bool:
-    """Whether a cell's results are all there."""
-    return all((folder / name).is_file() for name in RESULTS)
+def complete(folder: Path, cell_id: str) -> bool:
+    """Whether a cell's results are all there; UserError when they are another cell's."""
+    if not all((folder / name).is_file() for name in RESULTS):
+        return False
+    try:
+        found = json.loads((folder / "metrics.json").read_text()).get("cell_id")
+    except (OSError, ValueError, AttributeError):
+        return False
+    if found != cell_id:
+        raise UserError(f"{folder}: holds the results of cell {found}, not of {cell_id}")
+    return True
 
 
 def _epochs_csv(epochs: list[dict[str, Any]], times: list[dict[str, float]]) -> str:

@@ -183,18 +183,19 @@ def how_to_read(studies: list[StudyData], val_images: int) -> list[tuple[str, st
             "Clean: on a fixed training subset, evaluated like validation.",
         ),
     ]
+    return [*terms, *_sampling_error(data, val_images)]
+
+
+def _sampling_error(data: StudyData, val_images: int) -> list[tuple[str, str]]:
+    """The binomial standard error of an accuracy p on n images, sqrt(p (1 - p) / n)."""
     best = data.best(METRIC)
-    if best is not None and val_images:
-        share = data.summary(best, METRIC).mean / 100
-        error = 100 * math.sqrt(max(0.0, share * (1 - share)) / val_images)
-        terms.append(
-            (
-                "Validation set",
-                f"{val_images:,} images: at {100 * share:.0f} % a sampling error of {error:.1f} "
-                "points (one standard error) that seeds do not show, common to all variants.",
-            )
-        )
-    return terms
+    if best is None or not val_images:
+        return []
+    share = data.summary(best, METRIC).mean / 100
+    error = 100 * math.sqrt(max(0.0, share * (1 - share)) / val_images)
+    text = f"{val_images:,} images: at {100 * share:.0f} % a sampling error of {error:.1f} points "
+    text += "(one standard error) that seeds do not show, common to all variants."
+    return [("Validation set", text)]
 
 
 def _most_epochs(studies: list[StudyData]) -> int:

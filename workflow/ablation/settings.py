@@ -1,4 +1,4 @@
-"""What a study varies and what it holds equal: the document's settings, and those run here."""
+"""What a study varies and what it holds equal: its settings, and what the scale makes of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .markup import Column, Entry, Table
 
 # Which reader is used changes no number that the document speaks of; `auto` is not yet a choice.
 _LEFT_OUT = {"reading"}
-_COLUMNS = ("Setting", "In the document", "Here", "Where from")
+_COLUMNS = ("Setting", "As the study has it", "Run here", "Where from")
 
 
 def settings_table(plan: StudyPlan) -> Table:
@@ -25,15 +25,15 @@ def settings_table(plan: StudyPlan) -> Table:
             theirs, ours = _values(documents, key), _values(here, key)
             if (len(theirs) > 1) != swept:
                 continue
-            if theirs != ours:
+            changed = theirs != ours
+            if changed:
                 marked.append(len(rows))
             name = f"{key} (swept)" if swept else key
-            origin = where_from(plan, key)
-            rows.append(
-                tuple(map(Entry, (name, _text(theirs), _text(ours), origin if theirs else "scale")))
-            )
+            run = f"→ {_text(ours)}" if changed else _text(ours)
+            origin = where_from(plan, key) if theirs else "scale"
+            rows.append(tuple(map(Entry, (name, _text(theirs), run, origin))))
     columns = tuple(Column(heading, header=not i) for i, heading in enumerate(_COLUMNS))
-    note = f"Marked: what the scale {plan.scale_name} changed."
+    note = f"→: changed by the scale {plan.scale_name}."
     caption = f"{plan.config.title}: what was varied and what was held equal"
     return Table(
         "settings", caption, columns, tuple(rows), (note,) if marked else (), (), (*marked,)

@@ -46,7 +46,7 @@ class Beton:
         start = _HEADER.itemsize + 2 * _FIELD.itemsize
         samples, table = int(header["num_samples"]), int(header["alloc_table_ptr"])
         expected = table + samples * _ALLOCATION.itemsize
-        if table == 0 or size < expected:
+        if samples == 0 or table == 0 or size < expected:
             raise DataError(
                 f"{path}: truncated: {size} bytes, its header says {expected}; delete it and "
                 "convert the dataset again"
@@ -56,10 +56,24 @@ class Beton:
         self.labels = metadata["f1"].astype(np.int64)
         self.sizes = np.stack([self.images["height"], self.images["width"]], 1).astype(np.int64)
         allocations = np.sort(self._read(_ALLOCATION, samples, table), order="ptr")
-        place = np.searchsorted(allocations["ptr"], self.images["data_ptr"])
-        self._bytes = allocations["size"][place].astype(np.int64)
+        self._bytes = self._sizes_in_bytes(allocations, table)
         with open(self.path, "rb") as file:
             self._map = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), "u1")
+
+    def _sizes_in_bytes(self, allocations: np.ndarray, end: int) -> np.ndarray:
+        """(n,) int64: bytes of each sample's image; DataError when one lies outside the file.
+
+        FFCV's own compiled reader trusts these numbers, and would read beyond the file.
+        """
+        found = self.images["data_ptr"]
+        place = np.searchsorted(allocations["ptr"], found).clip(max=len(allocations) - 1)
+        sizes = allocations["size"][place]
+        fits = (allocations["ptr"][place] == found) & (sizes <= end) & (found <= end - sizes)
+        raw = self.images["mode"] != _JPG
+        fits &= ~raw | (sizes == 3 * self.sizes.prod(1).astype(np.uint64))
+        if not fits.all():
+            raise damaged(self.path, int(np.flatnonzero(~fits)[0]))
+        return sizes.astype(np.int64)
 
     def _read(self, dtype: np.dtype, count: int, offset: int) -> np.ndarray:
         try:
@@ -90,7 +104,7 @@ class Beton:
 
 
 def damaged(path: Path | str, sample: int) -> DataError:
-    """The error of a sample whose stored JPEG cannot be decoded."""
+    """The error of a sample whose stored image cannot be decoded."""
     return DataError(
         f"{path}: sample {sample} cannot be decoded; delete the beton and convert the dataset again"
     )

@@ -46,7 +46,7 @@ def resize_crop(image: np.ndarray, window: np.ndarray, out: np.ndarray) -> None:
 
 
 def decode_jpeg(data: np.ndarray, height: int, width: int) -> np.ndarray | None:
-    """Decode a JPEG (bytes as uint8) of known size to (h, w, 3) uint8 RGB; None if it is damaged."""
+    """Decode a JPEG (bytes as uint8) of known size to (h, w, 3) uint8 RGB; None if damaged."""
     out = np.empty((height, width, 3), np.uint8)
     code = library().imdecode(
         data.ctypes.data, data.size, height, width, out.ctypes.data,

@@ -26,10 +26,10 @@ class Resident(Source):
         # Images of the target size that are not cropped are gathered without a resize each.
         whole = (self.sizes == img_size).all()
         self._stack = np.stack(self._images) if whole else None
+        if whole:  # not a second copy of everything
+            self._images = list(self._stack)
 
-    def batches(
-        self, order: np.ndarray, windows: np.ndarray, batch_size: int
-    ) -> Iterator[Batch]:
+    def batches(self, order: np.ndarray, windows: np.ndarray, batch_size: int) -> Iterator[Batch]:
         parts = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
         if self.workers == 0:
             yield from (self._batch(part, windows) for part in parts)

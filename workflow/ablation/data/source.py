@@ -31,9 +31,7 @@ class Source:
     sizes: np.ndarray
     """(n, 2) int64: stored height and width."""
 
-    def batches(
-        self, order: np.ndarray, windows: np.ndarray, batch_size: int
-    ) -> Iterator[Batch]:
+    def batches(self, order: np.ndarray, windows: np.ndarray, batch_size: int) -> Iterator[Batch]:
         """Batches of the samples in `order`; windows: (n, 4) int32 of all samples of the split.
 
         The last batch holds what is left. Every worker count gives the same bits.

@@ -8,7 +8,10 @@ is raised in the training loop.
 
 from __future__ import annotations
 
+import sys
+import weakref
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from queue import Empty
@@ -22,12 +25,43 @@ from ffcv.loader import Loader
 from ffcv.loader.epoch_iterator import EpochIterator
 from ffcv.pipeline.allocation_query import AllocationQuery
 from ffcv.pipeline.compiler import Compiler
-from ffcv.utils import cast_int_to_byte_ptr
-from numba import carray
+from numba import carray, types
+from numba.extending import intrinsic
 
 from ..cli import cpu_count
+from ..errors import UserError
 from .beton import damaged
 from .source import Batch, Source, open_beton
+
+
+def _quiet_exit(shown: Callable) -> Callable:
+    """A hook for exceptions that nobody can catch, without numba's at the end of a process.
+
+    Numba's finalizers run when half of its modules are gone, and each prints ten harmless lines.
+    """
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        if not isinstance(unraisable.object, weakref.finalize):
+            shown(unraisable)
+
+    return hook
+
+
+sys.unraisablehook = _quiet_exit(sys.unraisablehook)
+
+
+@intrinsic
+def _int32_pointer(typing_context, address):
+    """An address as a pointer to int32, inside compiled code.
+
+    FFCV's own cast gives uint8, and its OSCacheManager marks numba's one type for all uint8
+    arrays as read-only: a second Loader in a process could then not be compiled.
+    """
+
+    def generate(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.int32)(types.uintp), generate
 
 
 class WindowDecoder(SimpleRGBImageDecoder):
@@ -38,7 +72,7 @@ class WindowDecoder(SimpleRGBImageDecoder):
     """
 
     def __init__(self, img_size: int, windows: np.ndarray, failed: np.ndarray) -> None:
-        """windows: (n, 4) int32; failed: (n,) uint8, set to 1 where a JPEG is damaged."""
+        """windows: (n, 4) int32; failed: (n,) int32, set to 1 where a JPEG is damaged."""
         super().__init__()
         self.img_size, self.windows, self.failed = img_size, windows, failed
 
@@ -57,8 +91,8 @@ class WindowDecoder(SimpleRGBImageDecoder):
 
         def decode(batch_indices, my_storage, metadata, storage_state):
             destination, temporary = my_storage
-            windows = carray(cast_int_to_byte_ptr(table), (rows * 16,)).view(np.int32)
-            failed = carray(cast_int_to_byte_ptr(failures), (rows,))
+            windows = carray(_int32_pointer(table), (rows, 4))
+            failed = carray(_int32_pointer(failures), (rows,))
             for slot in my_range(len(batch_indices)):
                 sample = batch_indices[slot]
                 field = metadata[sample]
@@ -74,8 +108,8 @@ class WindowDecoder(SimpleRGBImageDecoder):
                     pixels = buffer.reshape(-1)[: 3 * height * width].reshape(height, width, 3)
                 else:
                     pixels = data.reshape(height, width, 3)
-                top, left = windows[4 * sample], windows[4 * sample + 1]
-                bottom, right = top + windows[4 * sample + 2], left + windows[4 * sample + 3]
+                top, left = windows[sample, 0], windows[sample, 1]
+                bottom, right = top + windows[sample, 2], left + windows[sample, 3]
                 resize_c(pixels, top, bottom, left, right, destination[slot])
             return destination[: len(batch_indices)]
 
@@ -90,7 +124,7 @@ class _Iterator(EpochIterator):
         self.failure: BaseException | None = None
         try:
             super().run()
-        except BaseException as error:  # noqa: BLE001 handed over to the training loop
+        except BaseException as error:  # handed over to the training loop
             self.failure = error
 
     def __next__(self):
@@ -106,6 +140,15 @@ class _Iterator(EpochIterator):
         self.output_queue.queue.appendleft(result)
         return super().__next__()
 
+    def stop(self) -> None:
+        """End the thread, also in the middle of an epoch."""
+        self.terminate_event.set()
+        self.iter_ixes = iter(())
+        while self.is_alive():  # at the end of its epoch it waits for room in the queue
+            with suppress(Empty):
+                self.output_queue.get(timeout=0.1)
+        self.close()
+
 
 class Streaming(Source):
     """A split read through FFCV's Loader. One Loader serves training and clean evaluation."""
@@ -113,11 +156,16 @@ class Streaming(Source):
     def __init__(
         self, path: Path, *, split: str, share: float, img_size: int, workers: int
     ) -> None:
+        if workers > cpu_count():
+            raise UserError(
+                f"{workers} loader workers, but this job has {cpu_count()} CPUs; streaming "
+                "takes at most one a CPU (loader_workers in config.yaml, or --workers)"
+            )
         beton, self._rows = open_beton(path, split, share)
         self.path, self.labels, self.sizes = path, beton.labels[self._rows], beton.sizes[self._rows]
         self.img_size, self.workers = img_size, workers or cpu_count()
         self._windows = np.zeros((len(beton), 4), np.int32)
-        self._failed = np.zeros(len(beton), np.uint8)
+        self._failed = np.zeros(len(beton), np.int32)
         self._loaders: dict[int, Loader] = {}
 
     def _loader(self, batch_size: int) -> Loader:
@@ -137,9 +185,7 @@ class Streaming(Source):
             torch.set_num_threads(threads)  # FFCV has set its number of workers
         return self._loaders[batch_size]
 
-    def batches(
-        self, order: np.ndarray, windows: np.ndarray, batch_size: int
-    ) -> Iterator[Batch]:
+    def batches(self, order: np.ndarray, windows: np.ndarray, batch_size: int) -> Iterator[Batch]:
         loader = self._loader(batch_size)
         self._windows[self._rows] = windows
         threads = torch.get_num_threads()
@@ -155,5 +201,4 @@ class Streaming(Source):
                 # FFCV uses its buffers again: a batch is a copy.
                 yield Batch(index, np.array(images), np.array(labels).reshape(-1))
         finally:
-            iterator.close()
-            iterator.join(timeout=60)
+            iterator.stop()

@@ -51,8 +51,8 @@ def parameter_groups(
 
     A parameter belongs to a normalisation layer when the module that owns it has running
     statistics or a `normalized_shape`/`num_groups`; else it is a bias when it is one-dimensional
-    and registered as `bias`. Names of modules play no part: ResNet's `downsample.1` is a batch
-    norm too.
+    and registered as `bias` (in attention `in_proj_bias` or `q_bias`). Names of modules play no
+    part: ResNet's `downsample.1` is a batch norm too.
     """
     decayed: list[torch.nn.Parameter] = []
     exempt: list[torch.nn.Parameter] = []
@@ -63,7 +63,7 @@ def parameter_groups(
             if id(parameter) in seen or not parameter.requires_grad:
                 continue
             seen.add(id(parameter))
-            bias = role == "bias" and parameter.ndim == 1
+            bias = role.endswith("bias") and parameter.ndim == 1
             keep = options.decay_norm if norm else options.decay_bias if bias else True
             (decayed if keep and options.weight_decay > 0 else exempt).append(parameter)
     return [(options.weight_decay, decayed), (0.0, exempt)]

@@ -41,7 +41,7 @@ def _add_train(builder: ListingBuilder, path: Path) -> None:
         if outer.isdir():
             continue
         if not parts or not parts[-1].endswith(".tar"):
-            raise DataError(f"{path}: member {ascii(outer.name)} is not a tar of a class")
+            raise DataError(f"{path}: member {outer.name!a} is not a tar of a class")
         wnid = parts[-1].removesuffix(".tar")
         builder.add_class("train", wnid)
         end = outer.offset_data + outer.size
@@ -61,7 +61,7 @@ def _add_val(builder: ListingBuilder, path: Path, wnids: list[str]) -> None:
         number = re.search(r"_(\d+)\.\w+$", parts[-1])
         if number is None or not 1 <= int(number[1]) <= len(wnids):
             raise DataError(
-                f"{path}: {ascii(member.name)} has no number between 1 and {len(wnids):,},"
+                f"{path}: {member.name!a} has no number between 1 and {len(wnids):,},"
                 " so the devkit has no label for it"
             )
         place = (str(path), member.offset_data, member.size)

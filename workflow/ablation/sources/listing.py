@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import unicodedata
 from collections.abc import Iterable
@@ -120,7 +121,7 @@ class ListingBuilder:
 
     def _no_doubles(self, split: str) -> None:
         samples = self.samples[split]
-        for one, two in zip(samples, samples[1:], strict=False):
+        for one, two in itertools.pairwise(samples):
             if one[:2] == two[:2]:
                 raise DataError(f"{self.where}: {split}/{one.cls}/{one.name} is there twice")
 
@@ -150,5 +151,5 @@ def check_name(name: str, where: str) -> str:
     elif any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name):
         problem = "holds control characters or is not valid UTF-8"
     if problem:
-        raise DataError(f"{where}: the name {ascii(name)} {problem}; rename it")
+        raise DataError(f"{where}: the name {name!a} {problem}; rename it")
     return name

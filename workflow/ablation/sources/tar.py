@@ -111,9 +111,9 @@ def members(
                     if member.offset >= end:
                         return
                     if member.size < 0 or member.offset <= last:
-                        raise tarfile.ReadError(f"member {ascii(member.name)} has an absurd size")
+                        raise tarfile.ReadError(f"member {member.name!a} has an absurd size")
                     if member.isreg() and member.offset_data + member.size > end:
-                        raise tarfile.ReadError(f"member {ascii(member.name)} is cut off")
+                        raise tarfile.ReadError(f"member {member.name!a} is cut off")
                     last = member.offset
                     yield _safe_parts(member, shown), member
     except DAMAGED as error:
@@ -124,7 +124,7 @@ def _safe_parts(member: tarfile.TarInfo, shown: str) -> list[str]:
     """Return the path parts of a harmless member; raises DataError for any other."""
     kind = None
     if member.issym() or member.islnk():
-        kind = f"is a link (to {ascii(member.linkname)})"
+        kind = f"is a link (to {member.linkname!a})"
     elif member.ischr() or member.isblk() or member.isfifo():
         kind = "is a device or pipe"
     elif member.name.startswith("/"):
@@ -134,8 +134,8 @@ def _safe_parts(member: tarfile.TarInfo, shown: str) -> list[str]:
     elif not (member.isdir() or member.isreg()) or member.issparse():
         kind = f"is of type {member.type!r}, neither a plain file nor a folder"
     if kind:
-        raise DataError(f"{shown}: member {ascii(member.name)} {kind}; refused")
+        raise DataError(f"{shown}: member {member.name!a} {kind}; refused")
     parts = [part for part in member.name.split("/") if part not in ("", ".")]
     for part in parts:
-        check_name(part, f"{shown}: member {ascii(member.name)}")
+        check_name(part, f"{shown}: member {member.name!a}")
     return parts

@@ -1,0 +1,57 @@
+"""On a GPU: the same cell twice is the same bits. Skipped where there is none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import conftest
+import pytest
+import torch
+
+from ablation.errors import UserError
+from ablation.loop import choose_device
+
+gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+
+
+def train(folder: Path, data: Path, device: str) -> dict:
+    """Train a cell of the smoke scale; its results, metrics as text."""
+    done = conftest.run_program(
+        "train_cell", "--study", "aime_fig4_with_augmentation", "--scale", "smoke",
+        "--variant", "batch_size=192, lr=0.1", "--seed", 0, "--data", data,
+        "--out", folder / "out", "--checkpoints", folder / "checkpoints", "--device", device,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    texts = {p.stem: p.read_text() for p in (folder / "out").glob("*.json")}
+    return texts | {"provenance": json.loads(texts["provenance"])}
+
+
+@gpu
+def test_same_cell_twice_is_the_same_bits(fashion_data: Path, tmp_path: Path) -> None:
+    one, other = (train(tmp_path / n, fashion_data, "cuda") for n in ("one", "other"))
+    assert one["metrics"] == other["metrics"]
+    assert one["provenance"]["device"] == "cuda"
+    assert one["provenance"]["hardware"]["gpu"] == torch.cuda.get_device_name(0)
+    assert json.loads(one["timing"])["peak_mem_gib"] > 0
+
+
+@gpu
+def test_gpu_and_cpu_see_the_same_images(fashion_data: Path, tmp_path: Path) -> None:
+    """Order and augmentation are the same; sums differ in their last bits."""
+    one, other = (train(tmp_path / d, fashion_data, d) for d in ("cuda", "cpu"))
+    assert other["provenance"]["device"] == "cpu" and other["provenance"]["hardware"]["gpu"] is None
+    losses = [json.loads(found["metrics"])["epochs"][0]["train_loss"] for found in (one, other)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+@gpu
+def test_auto_is_the_gpu() -> None:
+    assert choose_device("auto").type == "cuda" and choose_device("cpu").type == "cpu"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_auto_is_the_cpu_and_asking_for_one_is_refused() -> None:
+    assert choose_device("auto").type == "cpu"
+    with pytest.raises(UserError, match="--device cpu"):
+        choose_device("cuda")

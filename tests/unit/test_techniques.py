@@ -1,0 +1,202 @@
+"""What holds for every registered technique. A new technique is one more row of ROWS."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import torch
+
+from ablation.augment import AUGMENTATIONS, NoAugmentation, Standard
+from ablation.augment.base import Augmentation
+from ablation.config.base import Technique
+from ablation.data.draws import Draws
+from ablation.losses import LOSSES, CrossEntropy
+from ablation.models import MODELS, ResNetSmall, Timm, Torchvision
+from ablation.optim import OPTIMIZERS, SGD
+from ablation.schedules import SCHEDULES, Constant, Cosine, Step
+
+WORKFLOW = Path(__file__).resolve().parents[2] / "workflow"
+FAMILIES = {
+    "schedule": SCHEDULES, "optimizer": OPTIMIZERS, "loss": LOSSES, "augment": AUGMENTATIONS,
+    "model": MODELS,
+}  # fmt: skip
+REGISTERED = [technique for family in FAMILIES.values() for technique in family]
+
+
+@dataclass(frozen=True)
+class Row:
+    """How a technique is tested."""
+
+    name: str
+    """The key by which a recipe names it."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Options that make a valid instance."""
+    wrong: dict[str, Any] = field(default_factory=dict)
+    """An option with a value that is refused."""
+    file: str | None = None
+    """Module it lies in, where that has not its name."""
+    off: dict[str, Any] | None = None
+    """Augmentations: options at which square images stay as they are."""
+    random: bool = True
+    """Augmentations: whether seeds differ."""
+
+
+ROWS = {
+    Constant: Row("constant", wrong={"warmup_epochs": -1}),
+    Step: Row("step", {"every": 30}, {"every": 0}),
+    Cosine: Row("cosine", wrong={"final_ratio": 1.5}),
+    SGD: Row("sgd", wrong={"momentum": 1.0}),
+    CrossEntropy: Row("cross_entropy", wrong={"label_smoothing": 1.0}),
+    NoAugmentation: Row("none", wrong={"flip": 0.5}, off={}, random=False),
+    Standard: Row(
+        "standard", wrong={"scale": (1.0, 0.5)}, off={"scale": (1, 1), "ratio": (1, 1), "flip": 0}
+    ),
+    ResNetSmall: Row("resnet_small", wrong={"width": 0}),
+    Torchvision: Row("torchvision", {"arch": "resnet50"}, {"arch": "resnet"}, file="zoo"),
+    Timm: Row("timm", {"arch": "resnet50"}, {"arch": "no_such_net"}, file="zoo"),
+}
+every_technique = pytest.mark.parametrize("technique", REGISTERED, ids=lambda t: t.__name__)
+every_augmentation = pytest.mark.parametrize("technique", AUGMENTATIONS, ids=lambda t: t.__name__)
+
+
+def test_each_technique_has_a_row_and_each_row_a_technique() -> None:
+    assert set(ROWS) == set(REGISTERED)
+    assert len(REGISTERED) == len(set(REGISTERED))
+
+
+@every_technique
+def test_docstring_says_the_effect_in_its_first_line(technique: type[Technique]) -> None:
+    own = technique.__dict__.get("__doc__") or ""
+    first = own.strip().splitlines()[0] if own.strip() else ""
+    assert len(first) > 20 and first[0].isupper() and first.rstrip()[-1] in ".;"
+
+
+@every_technique
+def test_every_option_is_described(technique: type[Technique]) -> None:
+    silent = [k for k, f in technique.model_fields.items() if k != "name" and not f.description]
+    known = {"warmup_epochs", "warmup_start", "weight_decay", "decay_norm", "decay_bias"}
+    assert set(silent) <= known  # described by the family's base
+
+
+@every_technique
+def test_name_is_the_registry_key_and_the_file(technique: type[Technique]) -> None:
+    row = ROWS[technique]
+    assert get_args(technique.model_fields["name"].annotation) == (row.name,)
+    assert technique(**row.options).name == row.name
+    module = technique.__module__.rsplit(".", 1)[1]
+    assert module == (row.file or row.name)
+    assert isinstance(technique.version, int) and technique.version >= 1
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_names_within_a_family_differ(family: str) -> None:
+    names = [ROWS[technique].name for technique in FAMILIES[family]]
+    assert len(set(names)) == len(names)
+
+
+@every_technique
+def test_options_are_frozen_typed_and_closed(technique: type[Technique]) -> None:
+    row = ROWS[technique]
+    made = technique(**row.options)
+    with pytest.raises(ValueError, match="frozen"):
+        made.name = "other"
+    with pytest.raises(ValueError, match="Extra inputs"):
+        technique(**row.options, no_such_option=1)
+    (key,) = row.wrong
+    with pytest.raises(ValueError, match=key):
+        technique(**row.options | row.wrong)
+    again = technique.model_validate(made.model_dump(mode="json"))
+    assert again == made
+
+
+def test_importing_the_registry_takes_no_torch() -> None:
+    code = (
+        "import sys, ablation.config.recipe;"
+        "heavy = {'torch', 'torchvision', 'timm', 'ffcv', 'numba', 'pandas'} & set(sys.modules);"
+        "sys.exit(', '.join(heavy) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=WORKFLOW, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"imported: {done.stderr}"
+
+
+# -- augmentations ---------------------------------------------------------------------------------
+
+SIZES = np.array([[28, 28], [40, 30], [30, 40], [64, 64]] * 16)
+
+
+def augmented(
+    options: Augmentation, seed: int, epoch: int = 0, sizes: np.ndarray = SIZES
+) -> tuple[np.ndarray, torch.Tensor]:
+    """Windows and a batch of images of one epoch."""
+    draws = Draws(seed, epoch, len(sizes))
+    windows = options.windows(sizes, draws, crop_ratio=1.0)
+    index = np.arange(len(sizes))[::-1].copy()
+    return windows, options.batch(pixels(len(sizes)), index, draws)
+
+
+def pixels(count: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (count, 8, 8, 3), dtype=torch.uint8, generator=generator)
+
+
+@every_augmentation
+def test_shape_dtype_and_range_are_kept(technique: type[Augmentation]) -> None:
+    windows, images = augmented(technique(**ROWS[technique].options), 0)
+    assert windows.shape == (len(SIZES), 4) and windows.dtype == np.int32
+    assert (windows[:, 2:] > 0).all() and (windows >= 0).all()
+    assert (windows[:, :2] + windows[:, 2:] <= SIZES).all()
+    assert images.shape == (len(SIZES), 8, 8, 3) and images.dtype == torch.uint8
+
+
+@every_augmentation
+def test_the_same_seed_draws_the_same_and_another_differs(technique: type[Augmentation]) -> None:
+    options, row = technique(**ROWS[technique].options), ROWS[technique]
+    windows, images = augmented(options, 0)
+    np.random.seed(1)
+    torch.manual_seed(1)
+    again = augmented(options, 0)
+    assert np.array_equal(windows, again[0]) and torch.equal(images, again[1])
+    for seed, epoch in ((1, 0), (0, 1)):
+        other = augmented(options, seed, epoch)
+        differs = not (np.array_equal(windows, other[0]) and torch.equal(images, other[1]))
+        assert differs == row.random
+
+
+@every_augmentation
+def test_a_batch_is_augmented_by_sample_not_by_place(technique: type[Augmentation]) -> None:
+    """What a sample gets does not depend on the batch that it comes in."""
+    options, images = technique(**ROWS[technique].options), pixels(32)
+    index = Draws(7, 0, 32).order()
+    whole = options.batch(images, index, Draws(0, 0, 32))
+    draws = Draws(0, 0, 32)
+    parts = [options.batch(images[i : i + 5], index[i : i + 5], draws) for i in range(0, 32, 5)]
+    assert torch.equal(whole, torch.cat(parts))
+
+
+@every_augmentation
+def test_at_strength_zero_it_is_no_augmentation(technique: type[Augmentation]) -> None:
+    off = ROWS[technique].off
+    assert off is not None, "say at which options it does nothing"
+    square = np.array([[28, 28], [64, 64]] * 8)
+    windows, images = augmented(technique(**off), 0, sizes=square)
+    plain, untouched = augmented(NoAugmentation(), 0, sizes=square)
+    assert np.array_equal(windows, plain) and torch.equal(images, untouched)
+
+
+def test_flip_mirrors_about_its_share_left_to_right() -> None:
+    images, index, draws = pixels(2000), np.arange(2000), Draws(0, 0, 2000)
+    flipped = Standard(flip=0.25).batch(images, index, draws)
+    mirrored = (flipped == images.flip(2)).flatten(1).all(1)
+    same = (flipped == images).flatten(1).all(1)
+    assert (mirrored ^ same).all()
+    assert 0.2 < float(mirrored.float().mean()) < 0.3
+    everything = Standard(flip=1.0).batch(images, index, draws)
+    assert torch.equal(everything, images.flip(2))
