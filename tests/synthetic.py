@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import re
 import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,19 @@ from ablation import collect, record
 from ablation.frames import StudyData, load
 from ablation.grid import Cell, StudyPlan
 from ablation.identity import identity
+
+
+@cache
+def config_dir() -> Path:
+    """A copy of config/ whose demo scale has two seeds, whatever the shipped one has."""
+    config = Path(tempfile.mkdtemp(prefix="config-")) / "config"
+    atexit.register(shutil.rmtree, config.parent, ignore_errors=True)
+    shutil.copytree(Path(__file__).resolve().parent.parent / "config", config)
+    scale = config / "scales/demo.yaml"
+    text, changed = re.subn(r"max_seeds: \d+", "max_seeds: 2", scale.read_text())
+    assert changed == 1
+    scale.write_text(text)
+    return config
 
 
 def write_cells(
@@ -136,7 +153,7 @@ def _json(path: Path, content: dict[str, Any]) -> None:
 def study_copy(folder: Path, name: str, **changes: Any) -> Path:
     """A copy of config/ with the AIME Fig. 1 study, changed, under another name. Its folder."""
     config = folder / "config"
-    shutil.copytree(Path(__file__).resolve().parent.parent / "config", config)
+    shutil.copytree(config_dir(), config)
     content = yaml.safe_load((config / "studies/aime_fig1_constant_lr.yaml").read_text())
     (config / f"studies/{name}.yaml").write_text(json.dumps(content | changes))
     return config

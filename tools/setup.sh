@@ -82,8 +82,7 @@ system_packages() {
 }
 
 make_venv() {
-    python=$(find_python)
-    [ -n "$python" ] || fail "no Python 3.11, 3.12 or 3.13 found (looked for ${PYTHON:-python3.13, python3.12," \
+    python=$(find_python) || fail "no Python 3.11, 3.12 or 3.13 found (looked for ${PYTHON:-python3.13, python3.12," \
         "python3.11, python3}): install one and name it, make setup PYTHON=/path/to/python3.12, or use conda"
     system_packages "$python"
     say "making .venv with $python"

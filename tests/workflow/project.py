@@ -10,7 +10,16 @@ import sys
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
-PARTS = ("Snakefile", "rules", "workflow", "config", "profiles", "slurm", "data", "requirements.lock")
+PARTS = (
+    "Snakefile",
+    "rules",
+    "workflow",
+    "config",
+    "profiles",
+    "slurm",
+    "data",
+    "requirements.lock",
+)
 
 STUDY = """\
 title: Learning rates {name}
@@ -82,7 +91,7 @@ def planned_jobs(folder: Path, *args: str) -> set[str]:
 
 
 def cells(folder: Path, study: str, scale: str = "smoke") -> dict[tuple[str, int], str]:
-    """(variant, seed) -> cell id, planned in a process of its own: the project's code may differ."""
+    """(variant, seed) -> cell id, planned in a process of its own, by the copy's code."""
     code = (
         "import sys; sys.path.insert(0, 'workflow')\n"
         "from ablation.grid import Planner\n"
@@ -103,5 +112,9 @@ def train_jobs(*ids: str) -> set[str]:
 
 def analysis_jobs(*studies: str, figures_only: bool = False, scale: str = "smoke") -> set[str]:
     """The jobs that draw up studies again, and the report."""
-    rules = ("study_figures",) if figures_only else ("collect_study", "study_tables", "study_figures")
-    return {f"{rule} scale={scale}, study={s}" for rule in rules for s in studies} | {"build_report"}
+    rules = (
+        ("study_figures",) if figures_only else ("collect_study", "study_tables", "study_figures")
+    )
+    return {f"{rule} scale={scale}, study={s}" for rule in rules for s in studies} | {
+        "build_report"
+    }

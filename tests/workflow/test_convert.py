@@ -22,6 +22,7 @@ import lock_dataset
 import numpy as np
 import psutil
 import pytest
+
 from ablation import convert
 from ablation.cli import run
 from ablation.config.dataset import Writer

@@ -45,7 +45,9 @@ def test_every_stage_left_its_results(project: Path) -> None:
 def test_collected_numbers_are_the_cells_own(project: Path) -> None:
     for study in ("plain", "augmented"):
         ids = set(cells(project, study).values())
-        runs = {r["cell_id"]: r for r in read_csv(project / f"results/studies/smoke/{study}/runs.csv")}
+        runs = {
+            r["cell_id"]: r for r in read_csv(project / f"results/studies/smoke/{study}/runs.csv")
+        }
         assert set(runs) == ids
         for cell, run in runs.items():
             metrics = json.loads((project / f"results/cells/{cell}/metrics.json").read_text())

@@ -22,7 +22,6 @@ from ablation.grid import Planner
 from ablation.render import code_block, inline_svg
 from ablation.sentences import count, duration, listed
 
-REPO = Path(__file__).resolve().parents[2]
 HOSTILE = "<script>document.title='owned'</script> | <img src=x onerror=alert(1)> [x](y) {{ 7*7 }}"
 STUDIES = ("odd", "aime_fig3_without_augmentation")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)

@@ -126,7 +126,9 @@ def test_deleted_betons_are_made_again_for_the_new_cell_alone(project: Path) -> 
     convert = {f"convert_dataset dataset={name}, digest={digest}"}
     assert planned_jobs(project) == convert | train_jobs(new) | analysis_jobs("plain")
     snakemake(project)  # for real: the finished cells' results are not touched
-    trained = [p for p in project.glob("results/cells/*/metrics.json") if p.stat().st_mtime > OLD + 1800]
+    trained = [
+        p for p in project.glob("results/cells/*/metrics.json") if p.stat().st_mtime > OLD + 1800
+    ]
     assert [p.parent.name for p in trained] == [new]
 
 
@@ -158,7 +160,8 @@ def test_technique_version_raised_trains_the_cells_that_use_it(project: Path) ->
     )  # fmt: skip
     edit(
         project, "workflow/ablation/augment/standard.py",
-        "from typing import TYPE_CHECKING, Literal", "from typing import TYPE_CHECKING, ClassVar, Literal",
+        "from typing import TYPE_CHECKING, Literal",
+        "from typing import TYPE_CHECKING, ClassVar, Literal",
     )  # fmt: skip
     after = cells(project, "augmented")
     assert not set(before.values()) & set(after.values())
