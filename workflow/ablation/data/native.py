@@ -18,7 +18,7 @@ from ..errors import UserError
 
 
 @cache
-def library() -> ctypes.CDLL:
+def shared_object() -> ctypes.CDLL:
     """The shared object of the installed FFCV."""
     spec = importlib.util.find_spec("ffcv")
     if spec is None:
@@ -39,7 +39,7 @@ def resize_crop(image: np.ndarray, window: np.ndarray, out: np.ndarray) -> None:
     window: top, left, height, width. Both arrays are C-contiguous.
     """
     top, left, height, width = (int(v) for v in window)
-    library().resize(
+    shared_object().resize(
         0, image.ctypes.data, image.shape[0], image.shape[1],
         top, top + height, left, left + width, out.ctypes.data, out.shape[0], out.shape[1],
     )  # fmt: skip
@@ -48,7 +48,7 @@ def resize_crop(image: np.ndarray, window: np.ndarray, out: np.ndarray) -> None:
 def decode_jpeg(data: np.ndarray, height: int, width: int) -> np.ndarray | None:
     """Decode a JPEG (bytes as uint8) of known size to (h, w, 3) uint8 RGB; None if damaged."""
     out = np.empty((height, width, 3), np.uint8)
-    code = library().imdecode(
+    code = shared_object().imdecode(
         data.ctypes.data, data.size, height, width, out.ctypes.data,
         height, width, 0, 0, 1, 1, False, False,
     )  # fmt: skip
