@@ -92,7 +92,7 @@ def test_a_cut_before_the_first_step_and_a_parameter_without_gradient() -> None:
     # Two steps on a gradient of ones: 0.1 + 0.1 * 1.9.
     other = SGD(momentum=0.9).start(model)
     other.load_state_dict(state.state_dict())
-    assert float(other.buffers[1][0][0, 0]) == pytest.approx(1.9)
+    assert float(other.slots[1][0]["momentum"][0, 0]) == pytest.approx(1.9)
 
 
 def count(model: nn.Module, **options: bool) -> tuple[int, int]:
