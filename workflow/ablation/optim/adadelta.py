@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ..config.base import Positive
+from ..config.base import NonNegative, Positive
 from .base import Beta, Optimizer, OptimizerState
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ class Adadelta(Optimizer):
     """
 
     name: Literal["adadelta"] = "adadelta"
+    weight_decay: NonNegative = 0.0
+    """Strength of the coupled weight decay (L2 penalty): added to the gradient."""
     rho: Beta = 0.9
     """Share of both means that is kept at each step."""
     eps: Positive = 1e-6

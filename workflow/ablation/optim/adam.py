@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ..config.base import Positive
+from ..config.base import NonNegative, Positive
 from .base import Betas, Optimizer, OptimizerState
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ class Adam(Optimizer):
     """
 
     name: Literal["adam"] = "adam"
+    weight_decay: NonNegative = 0.0
+    """Strength of the coupled weight decay (L2 penalty): added to the gradient."""
     betas: Betas = (0.9, 0.999)
     """Shares of the mean gradient and of the mean squared gradient that are kept at each step."""
     eps: Positive = 1e-8

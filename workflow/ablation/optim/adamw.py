@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ..config.base import Positive
+from ..config.base import NonNegative, Positive
 from .adam import AdamState
 from .base import Betas, Optimizer
 
@@ -21,6 +21,8 @@ class AdamW(Optimizer):
     """
 
     name: Literal["adamw"] = "adamw"
+    weight_decay: NonNegative = 0.0
+    """Strength of the decoupled weight decay: each step takes off lr times this share."""
     betas: Betas = (0.9, 0.999)
     """Shares of the mean gradient and of the mean squared gradient that are kept at each step."""
     eps: Positive = 1e-8

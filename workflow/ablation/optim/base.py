@@ -19,8 +19,7 @@ class Optimizer(Technique):
     """Options of an optimizer; `start` makes its state for a model."""
 
     weight_decay: NonNegative = 0.0
-    """Strength of the weight decay; the optimizer's own entry says if it is coupled (L2 penalty,
-    added to the gradient) or decoupled (the weights themselves shrink)."""
+    """Strength of the weight decay; the optimizer's own entry says how it is applied."""
     decay_norm: bool = True
     """Whether weight decay applies to the scales and shifts of normalisation layers."""
     decay_bias: bool = True

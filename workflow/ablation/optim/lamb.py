@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import model_validator
 
-from ..config.base import Positive
+from ..config.base import NonNegative, Positive
 from .base import Betas, Optimizer, OptimizerState
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ class Lamb(Optimizer):
     """
 
     name: Literal["lamb"] = "lamb"
+    weight_decay: NonNegative = 0.0
+    """Strength of LAMB's weight decay: added to Adam's update before its norm is taken."""
     betas: Betas = (0.9, 0.999)
     """Shares of the mean gradient and of the mean squared gradient that are kept at each step."""
     eps: Positive = 1e-6

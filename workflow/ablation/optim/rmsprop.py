@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ..config.base import Positive
+from ..config.base import NonNegative, Positive
 from .base import Beta, Optimizer, OptimizerState
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ class RMSprop(Optimizer):
     """
 
     name: Literal["rmsprop"] = "rmsprop"
+    weight_decay: NonNegative = 0.0
+    """Strength of the coupled weight decay (L2 penalty): added to the gradient."""
     alpha: Beta = 0.99
     """Share of the mean squared gradient that is kept at each step."""
     eps: Positive = 1e-8
