@@ -20,17 +20,18 @@ demo: setup ## Train the embedded studies and build the report
 	$(BIN)/snakemake --cores all
 	@echo "The report: results/report/index.html"
 
-test: setup ## Run all tests
+test: lint ## Check the style, then run all tests
 	$(PYTEST) $(ABSENT) tests
 
 test-fast: setup ## Run the unit tests
 	$(PYTEST) tests/unit
 
+# Of Snakemake's findings one is not ours: one environment serves all rules, none is named per rule.
 lint: setup ## Check style and the workflow
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
-	$(BIN)/snakemake --lint
+	! $(BIN)/snakemake --lint 2>&1 | grep '^    \* ' | grep -v 'Specify a conda environment'
 
 format: setup ## Bring the code into the style that `make lint` checks
 	$(BIN)/ruff check --fix .

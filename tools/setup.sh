@@ -82,8 +82,8 @@ system_packages() {
 }
 
 make_venv() {
-    python=$(find_python) || fail "no Python 3.11, 3.12 or 3.13 found (looked for ${PYTHON:-python3.13, python3.12," \
-        "python3.11, python3}): install one and name it, make setup PYTHON=/path/to/python3.12, or use conda"
+    python=$(find_python) || fail "no Python 3.11, 3.12 or 3.13 found${PYTHON:+ at $PYTHON}: install one," \
+        "or name it (make setup PYTHON=/path/to/python3.12), or use conda (make setup CONDA=micromamba)"
     system_packages "$python"
     say "making .venv with $python"
     run "$python" -m venv --clear "$env"
