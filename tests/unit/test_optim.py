@@ -206,6 +206,7 @@ def give_grads(model: nn.Module, step: int) -> None:
     generator = torch.Generator().manual_seed(step)
     for number, parameter in enumerate(model.parameters()):
         grad = torch.randn(parameter.shape, generator=generator) * 10.0 ** (step % 3 - 1)
+        grad = grad.to(parameter.device)
         parameter.grad = grad if (step + number) % 7 else torch.zeros_like(grad)
         if (step + 2 * number) % 5 == 0:
             parameter.grad = None

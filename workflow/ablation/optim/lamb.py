@@ -50,7 +50,7 @@ def lamb(
     import torch
 
     if divisor is not None:
-        grads = [grad / divisor for grad in grads]
+        grads = torch._foreach_div(grads, divisor)
     beta1, beta2 = betas
     torch._foreach_lerp_(exp_avgs, grads, 1 - beta1)
     torch._foreach_mul_(exp_avg_sqs, beta2)
