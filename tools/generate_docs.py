@@ -245,7 +245,7 @@ def _default(value: Any) -> str:
 
 def _short(value: Any) -> Any:
     if isinstance(value, float):
-        return int(value) if value.is_integer() else round(value, 4)
+        return int(value) if value.is_integer() else float(f"{value:.5g}")
     return [_short(item) for item in value] if isinstance(value, list) else value
 
 

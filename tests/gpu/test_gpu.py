@@ -11,6 +11,7 @@ import torch
 
 from ablation.errors import UserError
 from ablation.loop import choose_device
+from tests.unit.test_optim import STEPPED, Odd, give_grads, groups_by_role, through_a_file
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 
@@ -43,6 +44,26 @@ def test_gpu_and_cpu_see_the_same_images(fashion_data: Path, tmp_path: Path) -> 
     assert other["provenance"]["device"] == "cpu" and other["provenance"]["hardware"]["gpu"] is None
     losses = [json.loads(found["metrics"])["epochs"][0]["train_loss"] for found in (one, other)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+@gpu
+@pytest.mark.parametrize("number", range(len(STEPPED)))
+def test_each_optimizer_steps_as_its_reference(number: int, device: str = "cuda") -> None:
+    """Through torch's many-tensor kernels; timm's LAMB folds its factors otherwise there."""
+    options, make = STEPPED[number]
+    mine, other = Odd().to(device), Odd().to(device)
+    state, reference = options.start(mine), make(groups_by_role(other, options))
+    for step in range(20):
+        give_grads(mine, step)
+        state.step(0.01)
+        give_grads(other, step)
+        for group in reference.param_groups:
+            group["lr"] = 0.01
+        reference.step()
+        if step == 9:
+            state = through_a_file(state, mine)
+        for one, two in zip(mine.parameters(), other.parameters(), strict=True):
+            assert torch.allclose(one, two, rtol=1e-4, atol=1e-6), f"step {step}"
 
 
 @gpu

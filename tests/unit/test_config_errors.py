@@ -51,7 +51,8 @@ EDITS = {
         "{c}/recipes/r.yaml: optimizer.momentun: unknown key; did you mean 'momentum'?"),
     "option of another technique": (
         RECIPE, "{name: constant}", "{name: constant, every: 2}",
-        "{c}/recipes/r.yaml: schedule.every: does nothing with 'constant'; it belongs to 'step'"),
+        "{c}/recipes/r.yaml: schedule.every: does nothing with 'constant'; it belongs to 'step', "
+        "'exponential'"),
     "unknown option in a scale's mapping": (
         SCALE, "title: z", "title: z\nmodels: {resnet50: {name: resnet_small, widht: 2}}",
         "{c}/scales/z.yaml: models.resnet50.widht: unknown key; did you mean 'width'?"),
@@ -209,7 +210,8 @@ EDITS = {
     "axis of another technique": (
         STUDY, "  lr: [", "  schedule.every: [",
         "{c}/studies/s.yaml, every=0.1: schedule.every: does nothing with 'constant'; "
-        "it belongs to 'step'"),
+        "it belongs to 'step', "
+        "'exponential'"),
     "row that is a point of the grid": (
         STUDY, "seeds: 2", "seeds: 2\nrows: {a: {lr: 0.2}}",
         "{c}/studies/s.yaml: variants 'lr=0.2' and 'a' are equal; leave one out"),

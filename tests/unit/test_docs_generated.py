@@ -139,11 +139,11 @@ def test_the_technique_of_the_guide_works(tmp_path):
     module, registry = blocks("add_a_technique.md", "python")
     shutil.copytree(ROOT / "workflow/ablation", tmp_path / "ablation")
     folder = tmp_path / "ablation/schedules"
-    (folder / "polynomial.py").write_text(module)
+    (folder / "inverse_time.py").write_text(module)
     with open(folder / "__init__.py", "a") as file:
         file.write(registry)
     config = configs.write(tmp_path / "config")
-    configs.edit(config / "recipes/r.yaml", "{name: constant}", "{name: polynomial, power: 2}")
+    configs.edit(config / "recipes/r.yaml", "{name: constant}", "{name: inverse_time, half_at: 2}")
     code = (
         "from ablation.grid import Planner; c = Planner('config').plan('s', 'z').cells[0].config;"
         "print([c.schedule.lr(1.0, e, c.epochs) for e in (0, 2, 3)])"
@@ -151,7 +151,7 @@ def test_the_technique_of_the_guide_works(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
     )  # fmt: skip
-    assert (done.stdout.strip(), done.stderr) == ("[1.0, 0.25, 0.0625]", "")
+    assert (done.stdout.strip(), done.stderr) == ("[1.0, 0.5, 0.4]", "")
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("**/*.md")), ids=lambda p: p.name)

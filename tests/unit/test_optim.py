@@ -1,17 +1,24 @@
-"""The optimizer against torch.optim.SGD bit by bit, and which parameters are decayed."""
+"""Optimizers against torch.optim and timm.optim bit by bit, and which parameters are decayed."""
 
 from __future__ import annotations
 
 import copy
 import io
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torchvision.models import resnet18
 
-from ablation.optim import SGD
-from ablation.optim.base import parameter_groups
+from ablation.data.source import Batch
+from ablation.loop import State, Trainer
+from ablation.optim import OPTIMIZERS, SGD, Adadelta, Adam, AdamW, Lamb, RMSprop
+from ablation.optim.base import Optimizer, OptimizerState, parameter_groups
 
 
 def reference(model: nn.Module, options: SGD) -> torch.optim.SGD:
@@ -92,7 +99,7 @@ def test_a_cut_before_the_first_step_and_a_parameter_without_gradient() -> None:
     # Two steps on a gradient of ones: 0.1 + 0.1 * 1.9.
     other = SGD(momentum=0.9).start(model)
     other.load_state_dict(state.state_dict())
-    assert float(other.buffers[1][0][0, 0]) == pytest.approx(1.9)
+    assert float(other.slots[1][0]["momentum"][0, 0]) == pytest.approx(1.9)
 
 
 def count(model: nn.Module, **options: bool) -> tuple[int, int]:
@@ -142,3 +149,186 @@ def test_no_decay_is_recorded_as_none() -> None:
 def test_nesterov_without_momentum_is_refused() -> None:
     with pytest.raises(ValueError, match="nesterov"):
         SGD(momentum=0, nesterov=True)
+
+
+# -- every optimizer, step by step -----------------------------------------------------------------
+
+STEPS = 50
+PLAIN = {"weight_decay": 0.02}
+SPARED = PLAIN | {"decay_norm": False, "decay_bias": False}
+
+
+def timm_lamb(groups: list, **options: object) -> torch.optim.Optimizer:
+    from timm.optim.lamb import Lamb as TimmLamb
+
+    return TimmLamb(groups, lr=1, **options)
+
+
+STEPPED = [
+    (SGD(momentum=0.9, nesterov=True, **SPARED),
+     lambda g: torch.optim.SGD(g, lr=1, momentum=0.9, nesterov=True)),
+    (RMSprop(), lambda g: torch.optim.RMSprop(g, lr=1)),
+    (RMSprop(alpha=0.9, eps=1e-3, momentum=0.9, centered=True, **SPARED),
+     lambda g: torch.optim.RMSprop(g, 1, 0.9, 1e-3, 0, 0.9, True)),
+    (RMSprop(momentum=0.5, **PLAIN), lambda g: torch.optim.RMSprop(g, lr=1, momentum=0.5)),
+    (Adadelta(), lambda g: torch.optim.Adadelta(g, lr=1)),
+    (Adadelta(rho=0.95, eps=1e-5, **SPARED), lambda g: torch.optim.Adadelta(g, 1, 0.95, 1e-5)),
+    (Adam(), lambda g: torch.optim.Adam(g, lr=1)),
+    (Adam(betas=(0.8, 0.95), eps=1e-4, **SPARED),
+     lambda g: torch.optim.Adam(g, 1, (0.8, 0.95), 1e-4)),
+    (AdamW(), lambda g: torch.optim.AdamW(g, lr=1)),
+    (AdamW(betas=(0.8, 0.95), eps=1e-4, **SPARED),
+     lambda g: torch.optim.AdamW(g, 1, (0.8, 0.95), 1e-4)),
+    (Lamb(**SPARED), timm_lamb),
+    (Lamb(max_grad_norm=None, betas=(0.8, 0.95), eps=1e-4, **PLAIN),
+     lambda g: timm_lamb(g, max_grad_norm=None, betas=(0.8, 0.95), eps=1e-4)),
+    (Lamb(always_adapt=True), lambda g: timm_lamb(g, always_adapt=True)),
+    (Lamb(always_adapt=True, max_grad_norm=0.1, **SPARED),
+     lambda g: timm_lamb(g, always_adapt=True, max_grad_norm=0.1)),
+]  # fmt: skip
+
+
+class Odd(nn.Module):
+    """Parameters of several shapes: a scalar, one that is zero, one of other strides."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+        self.norm = nn.BatchNorm2d(4)
+        self.linear = nn.Linear(5, 7)
+        self.scale = nn.Parameter(torch.tensor(0.5))
+        self.zero = nn.Parameter(torch.zeros(3, 2))
+
+
+def give_grads(model: nn.Module, step: int) -> None:
+    """The same gradients to equal models; none to some parameters, zeros to some."""
+    generator = torch.Generator().manual_seed(step)
+    for number, parameter in enumerate(model.parameters()):
+        grad = torch.randn(parameter.shape, generator=generator) * 10.0 ** (step % 3 - 1)
+        grad = grad.to(parameter.device)
+        parameter.grad = grad if (step + number) % 7 else torch.zeros_like(grad)
+        if (step + 2 * number) % 5 == 0:
+            parameter.grad = None
+
+
+def groups_by_role(model: nn.Module, options: Optimizer) -> list[dict]:
+    """Groups for torch, with the parameters named by hand."""
+    spared = [*model.norm.parameters()] if not options.decay_norm else []
+    spared += [model.conv.bias, model.linear.bias] if not options.decay_bias else []
+    ids = {id(p) for p in spared}
+    decayed = [p for p in model.parameters() if id(p) not in ids]
+    rest = [p for p in model.parameters() if id(p) in ids]  # LAMB's norm over all is summed so
+    found = [{"params": decayed, "weight_decay": options.weight_decay}]
+    return found + ([{"params": rest, "weight_decay": 0.0}] if rest else [])
+
+
+def through_a_file(state: OptimizerState, model: nn.Module) -> OptimizerState:
+    """The same state in a new object, written and read as a checkpoint is."""
+    buffer = io.BytesIO()
+    torch.save(state.state_dict(), buffer)
+    buffer.seek(0)
+    again = state.options.start(model)
+    again.load_state_dict(torch.load(buffer, weights_only=True))
+    return again
+
+
+@pytest.mark.parametrize("number", range(len(STEPPED)))
+def test_each_step_is_the_reference_s_to_the_bit(number: int) -> None:
+    options, make = STEPPED[number]
+    mine, other = Odd(), Odd()
+    state, reference = options.start(mine), make(groups_by_role(other, options))
+    for step in range(STEPS):
+        lr = 0.05 / (1 + step % 4)
+        give_grads(mine, step)
+        state.step(lr)
+        give_grads(other, step)
+        for group in reference.param_groups:
+            group["lr"] = lr
+        reference.step()
+        assert same(mine, other), f"step {step}"
+        if step in (3, 24):
+            state = through_a_file(state, mine)
+    moved = zip(mine.parameters(), Odd().parameters(), strict=True)
+    assert all(not torch.equal(a, b) for a, b in moved)
+
+
+def test_every_optimizer_is_held_against_a_reference() -> None:
+    assert {type(options) for options, _ in STEPPED} == set(OPTIMIZERS)
+
+
+def test_coupled_and_decoupled_weight_decay_are_two_things() -> None:
+    """Without a gradient's pull the decoupled one shrinks by lr * weight_decay exactly."""
+    after = {}
+    for technique in (Adam, AdamW):
+        model = nn.Linear(4, 4, bias=False)
+        nn.init.constant_(model.weight, 2.0)
+        state = technique(weight_decay=0.1).start(model)
+        model.weight.grad = torch.zeros(4, 4)
+        state.step(0.01)
+        after[technique] = float(model.weight.detach()[0, 0])
+    assert after[AdamW] == pytest.approx(2.0 * (1 - 0.01 * 0.1), rel=1e-6)
+    assert after[Adam] == pytest.approx(2.0 - 0.01, rel=1e-6)  # a whole step of Adam's
+
+
+def test_first_step_of_lamb_is_the_weight_s_norm_times_lr() -> None:
+    model = nn.Linear(4, 4, bias=False)
+    before = model.weight.detach().clone()
+    state = Lamb(weight_decay=0.01).start(model)
+    model.weight.grad = torch.randn(4, 4, generator=torch.Generator().manual_seed(0))
+    state.step(0.1)
+    moved = float((model.weight.detach() - before).norm())
+    assert moved == pytest.approx(0.1 * float(before.norm()), rel=1e-5)
+
+
+def test_lamb_that_adapts_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="always_adapt"):
+        Lamb()
+
+
+def test_the_memory_of_another_optimizer_is_refused() -> None:
+    model = nn.Linear(2, 2)
+    with pytest.raises(ValueError, match="no memory of adam"):
+        Adam().start(model).load_state_dict(SGD().start(model).state_dict())
+
+
+@pytest.mark.parametrize("limit", [None, 0.5, 1e6])
+def test_gradients_are_clipped_by_their_common_norm(limit: float | None) -> None:
+    """With plain SGD at rate 1 a step of the loop is as long as the gradient it was given."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.Linear(8, 3))
+    before = copy.deepcopy(model)
+    trainer = Trainer.__new__(Trainer)
+    augment = SimpleNamespace(batch=lambda images, index, draws: images)
+    trainer.config = SimpleNamespace(
+        seed=0, augment=augment, loss=lambda x, y: 100 * x.square().sum(), clip_grad_norm=limit
+    )
+    trainer.state, trainer.device = State(), torch.device("cpu")
+    trainer.model, trainer.normalize = model, lambda images: images.float()
+    trainer.optimizer, trainer.lr = SGD(momentum=0).start(model), lambda: 1.0
+    images = np.ones((4, 2, 2, 3), dtype=np.uint8)
+    trainer.train_step(Batch(np.arange(4), images, np.zeros(4, dtype=np.int64)), None)
+    pairs = list(zip(before.parameters(), model.parameters(), strict=True))
+    steps = torch.cat([(old - new).flatten() for old, new in pairs]).detach()
+    for old in before.parameters():
+        old.grad = None
+    (100 * before(torch.ones(4, 12)).square().sum()).backward()
+    whole = torch.cat([old.grad.flatten() for old, _ in pairs])
+    share = 1.0 if limit is None else min(1.0, limit / float(whole.norm()))
+    assert float(whole.norm()) > 100 and torch.allclose(steps, share * whole, rtol=1e-3, atol=1e-5)
+
+
+def test_no_optimizer_and_no_clipping_imports_dynamo() -> None:
+    """It costs more than a short cell's first epoch (torch.optim's classes import it)."""
+    code = """
+import sys, torch
+from ablation.optim import OPTIMIZERS
+model = torch.nn.Linear(2, 2)
+model(torch.ones(1, 2)).sum().backward()
+torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+for technique in OPTIMIZERS:
+    technique(weight_decay=0.1).start(model).step(0.1)
+sys.exit("torch._dynamo" in sys.modules)
+"""
+    workflow = Path(__file__).resolve().parents[2] / "workflow"
+    assert subprocess.run([sys.executable, "-c", code], cwd=workflow, check=False).returncode == 0

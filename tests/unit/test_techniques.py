@@ -18,8 +18,19 @@ from ablation.config.base import Technique
 from ablation.data.draws import Draws
 from ablation.losses import LOSSES, CrossEntropy
 from ablation.models import MODELS, ResNetSmall, Timm, Torchvision
-from ablation.optim import OPTIMIZERS, SGD
-from ablation.schedules import SCHEDULES, Constant, Cosine, Step
+from ablation.optim import OPTIMIZERS, SGD, Adadelta, Adam, AdamW, Lamb, RMSprop
+from ablation.schedules import (
+    SCHEDULES,
+    Constant,
+    Cosine,
+    Cyclic,
+    Exponential,
+    OneCycle,
+    Piecewise,
+    PiecewiseLinear,
+    Polynomial,
+    Step,
+)
 
 WORKFLOW = Path(__file__).resolve().parents[2] / "workflow"
 FAMILIES = {
@@ -51,7 +62,18 @@ ROWS = {
     Constant: Row("constant", wrong={"warmup_epochs": -1}),
     Step: Row("step", {"every": 30}, {"every": 0}),
     Cosine: Row("cosine", wrong={"final_ratio": 1.5}),
+    Polynomial: Row("polynomial", wrong={"power": 0}),
+    Exponential: Row("exponential", {"decay": 0.97}, {"every": 0}),
+    OneCycle: Row("one_cycle", wrong={"div_factor": 0.5}),
+    Cyclic: Row("cyclic", {"up_epochs": 2}, {"mode": "sawtooth"}),
+    Piecewise: Row("piecewise", {"milestones": (2,), "factors": (0.1,)}, {"factors": (0,)}),
+    PiecewiseLinear: Row("piecewise_linear", {"points": (2,), "factors": (0,)}, {"points": (0,)}),
     SGD: Row("sgd", wrong={"momentum": 1.0}),
+    RMSprop: Row("rmsprop", wrong={"alpha": 1.0}),
+    Adadelta: Row("adadelta", wrong={"rho": 1.0}),
+    Adam: Row("adam", wrong={"betas": (0.9, 1.0)}),
+    AdamW: Row("adamw", wrong={"eps": 0}),
+    Lamb: Row("lamb", {"weight_decay": 0.02}, {"max_grad_norm": 0}),
     CrossEntropy: Row("cross_entropy", wrong={"label_smoothing": 1.0}),
     NoAugmentation: Row("none", wrong={"flip": 0.5}, off={}, random=False),
     Standard: Row(

@@ -166,6 +166,33 @@ def test_cut_anywhere_and_resumed_the_same_bytes(bench: Bench) -> None:
     assert log.count("stopped as asked") == 2 and "Traceback" not in log
 
 
+RESUMED = {
+    "adam": {
+        "optimizer": {"name": "adam"},
+        "schedule": {"name": "one_cycle"},
+        "clip_grad_norm": 0.5,
+    },
+    "lamb": {
+        "optimizer": {"name": "lamb", "weight_decay": 0.02, "decay_norm": False},
+        "schedule": {"name": "one_cycle", "cooldown_epochs": 0.5},
+    },
+}
+
+
+@pytest.mark.parametrize("technique", RESUMED)
+def test_an_optimizer_with_means_and_counts_is_resumed_the_same(
+    bench: Bench, technique: str
+) -> None:
+    bench.write(bench.base(epochs=2, **RESUMED[technique]))
+    whole = bench.train("whole")
+    assert bench.read("whole")["status"] == "completed"
+    assert cut(bench, "cut", signal.SIGTERM, lambda e, s: (e, s) == (0, 3)) == 75
+    assert cut(bench, "cut", signal.SIGKILL, lambda e, s: (e, s) == (1, 0)) == -signal.SIGKILL
+    assert bench.train("cut") == whole
+    log = (bench.root / "cut.log").read_text()
+    assert "goes on after epoch 0, step 4" in log and "Traceback" not in log
+
+
 def test_stopped_at_the_end_of_an_epoch(bench: Bench) -> None:
     """A stop in the last step of an epoch is answered after its evaluation."""
     whole = bench.train("whole")

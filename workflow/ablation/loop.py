@@ -162,6 +162,9 @@ class Trainer:
         loss = config.loss(logits, labels)
         self.model.zero_grad(set_to_none=True)
         loss.backward()
+        if config.clip_grad_norm is not None:
+            # A norm that is not finite makes the weights so: seen by the next look at the loss.
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_grad_norm)
         self.optimizer.step(self.lr())
         return loss.detach(), correct_counts(logits.detach(), labels)
 

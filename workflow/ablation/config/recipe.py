@@ -60,6 +60,8 @@ class Training(Config):
     """Global batch size. The remainder of an epoch's order is left out, another one each epoch."""
     lr: Positive
     """Learning rate at the global batch size, before warmup and schedule."""
+    clip_grad_norm: Positive | None = None
+    """Largest L2 norm of all gradients together; a larger one is scaled down to it."""
     optimizer: AnyOptimizer
     schedule: AnySchedule
     loss: AnyLoss
@@ -73,26 +75,8 @@ class Training(Config):
     measure: Measure = Measure()
 
     @model_validator(mode="after")
-    def _warmup_fits(self) -> Training:
-        if self.schedule.warmup_epochs > self.epochs:
-            raise ValueError(
-                f"schedule.warmup_epochs ({self.schedule.warmup_epochs:g}) is longer than the "
-                f"training (epochs: {self.epochs})"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _decays_fall_within(self) -> Training:
-        late = [m for m in getattr(self.schedule, "milestones", None) or () if m >= self.epochs]
-        if late:
-            raise ValueError(
-                f"schedule.milestones {late} never come: the training has {self.epochs} epochs"
-            )
-        every = getattr(self.schedule, "every", None)
-        if every is not None and every >= self.epochs:
-            raise ValueError(
-                f"schedule.every ({every:g}) never comes: the training has {self.epochs} epochs"
-            )
+    def _schedule_fits(self) -> Training:
+        self.schedule.refuse_unreached(self.epochs)
         return self
 
 

@@ -1,13 +1,18 @@
-"""What every optimizer shares: weight decay and which parameters it leaves alone."""
+"""What every optimizer shares: weight decay, which parameters it leaves alone, and its memory."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
-from ..config.base import NonNegative, Technique
+from pydantic import Field
+
+from ..config.base import NoBool, NonNegative, Technique
 
 if TYPE_CHECKING:
     import torch
+
+Beta = Annotated[float, NoBool, Field(ge=0, lt=1)]
+Betas = tuple[Beta, Beta]
 
 
 class Optimizer(Technique):
@@ -26,15 +31,75 @@ class Optimizer(Technique):
 
 
 class OptimizerState:
-    """Parameters with their weight decays, and what the optimizer remembers of each."""
+    """Parameters with their weight decays, and what the optimizer remembers of each.
+
+    The arithmetic is that of torch's functions beneath its classes (torch.optim.adam.adam ...): a
+    class such as torch.optim.SGD would import torch._dynamo, which costs a short cell more than its
+    first epoch; the function is the same code without that. As there, a parameter without a
+    gradient is passed over, and its memory with it.
+    """
 
     def __init__(self, model: torch.nn.Module, options: Optimizer) -> None:
         self.options = options
         self.groups = parameter_groups(model, options)
+        self.slots = [[self.fresh(p) for p in parameters] for _, parameters in self.groups]
+
+    def fresh(self, parameter: torch.nn.Parameter) -> dict[str, torch.Tensor | None]:
+        """What is remembered of a parameter before its first step: the same names for each.
+
+        A slot named `step` is a count, and stays on the CPU.
+        """
+        raise NotImplementedError
+
+    def update(
+        self,
+        parameters: list[torch.Tensor],
+        grads: list[torch.Tensor],
+        slots: dict[str, list[torch.Tensor | None]],
+        *,
+        weight_decay: float,
+        lr: float,
+    ) -> None:
+        """One update, in place, of parameters that all have a gradient; tensors in `slots` may be
+        changed or replaced. On a GPU torch's many-tensor kernels are used (`foreach`)."""
+        raise NotImplementedError
 
     def step(self, lr: float) -> None:
         """One update of every parameter from its `.grad`, at learning rate `lr`."""
-        raise NotImplementedError
+        import torch
+
+        with torch.no_grad():
+            for (weight_decay, parameters), memory in zip(self.groups, self.slots, strict=True):
+                active = [i for i, p in enumerate(parameters) if p.grad is not None]
+                if not active:
+                    continue
+                slots = {name: [memory[i][name] for i in active] for name in memory[active[0]]}
+                self.update(
+                    [parameters[i] for i in active],
+                    [parameters[i].grad for i in active],
+                    slots,
+                    weight_decay=weight_decay,
+                    lr=lr,
+                )
+                for name, values in slots.items():
+                    for i, value in zip(active, values, strict=True):
+                        memory[i][name] = value
+
+    def state_dict(self) -> dict[str, Any]:
+        """The memory, plain tensors by group, parameter and name; not a copy."""
+        return {"slots": self.slots}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over a memory; ValueError if it is another optimizer's or another model's."""
+        for mine, theirs, (_, parameters) in zip(
+            self.slots, state["slots"], self.groups, strict=True
+        ):
+            for slots, saved, parameter in zip(mine, theirs, parameters, strict=True):
+                if set(slots) != set(saved):
+                    raise ValueError(f"{sorted(saved)} is no memory of {self.options.name}")
+                for name, value in saved.items():
+                    device = "cpu" if name == "step" else parameter.device
+                    slots[name] = None if value is None else value.to(device)
 
     def record(self) -> dict[str, int]:
         """How many scalars are decayed and not decayed, for the cell's record."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from ..config.base import NoBool
-from .base import Optimizer, OptimizerState
+from .base import Beta, Optimizer, OptimizerState
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +20,7 @@ class SGD(Optimizer):
     """
 
     name: Literal["sgd"] = "sgd"
-    momentum: Annotated[float, NoBool, Field(ge=0, lt=1)] = 0.9
+    momentum: Beta = 0.9
     """Share of the last update that is kept."""
     nesterov: bool = False
     """Nesterov's form of the momentum."""
@@ -37,45 +36,31 @@ class SGD(Optimizer):
 
 
 class SGDState(OptimizerState):
-    """Momentum buffers; the arithmetic is torch's functional SGD.
+    """Momentum buffers."""
 
-    The class torch.optim.SGD would import torch._dynamo, which costs a short cell more than its
-    first epoch; the function beneath it is the same code without that.
-    """
+    def fresh(self, parameter: torch.nn.Parameter) -> dict[str, torch.Tensor | None]:
+        return {"momentum": None}  # the first gradient itself
 
-    def __init__(self, model: torch.nn.Module, options: SGD) -> None:
-        super().__init__(model, options)
-        self.buffers: list[list[torch.Tensor | None]] = [[None] * len(ps) for _, ps in self.groups]
-
-    def step(self, lr: float) -> None:
-        import torch
+    def update(
+        self,
+        parameters: list[torch.Tensor],
+        grads: list[torch.Tensor],
+        slots: dict[str, list[torch.Tensor | None]],
+        *,
+        weight_decay: float,
+        lr: float,
+    ) -> None:
         from torch.optim.sgd import sgd
 
-        with torch.no_grad():
-            for (decay, parameters), buffers in zip(self.groups, self.buffers, strict=True):
-                active = [i for i, p in enumerate(parameters) if p.grad is not None]
-                momenta = [buffers[i] for i in active]
-                sgd(
-                    [parameters[i] for i in active],
-                    [parameters[i].grad for i in active],
-                    momenta,
-                    weight_decay=decay,
-                    momentum=self.options.momentum,
-                    lr=lr,
-                    dampening=0.0,
-                    nesterov=self.options.nesterov,
-                    maximize=False,
-                    foreach=bool(parameters) and parameters[0].is_cuda,
-                )
-                for i, momentum in zip(active, momenta, strict=True):
-                    buffers[i] = momentum
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"momentum": self.buffers}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        for mine, theirs, (_, parameters) in zip(
-            self.buffers, state["momentum"], self.groups, strict=True
-        ):
-            for i, parameter in enumerate(parameters):
-                mine[i] = None if theirs[i] is None else theirs[i].to(parameter.device)
+        sgd(
+            parameters,
+            grads,
+            slots["momentum"],
+            weight_decay=weight_decay,
+            momentum=self.options.momentum,
+            lr=lr,
+            dampening=0.0,
+            nesterov=self.options.nesterov,
+            maximize=False,
+            foreach=parameters[0].is_cuda,
+        )

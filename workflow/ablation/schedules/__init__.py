@@ -2,6 +2,22 @@
 
 from .constant import Constant
 from .cosine import Cosine
+from .cyclic import Cyclic
+from .exponential import Exponential
+from .one_cycle import OneCycle
+from .piecewise import Piecewise
+from .piecewise_linear import PiecewiseLinear
+from .polynomial import Polynomial
 from .step import Step
 
-SCHEDULES = (Constant, Step, Cosine)
+SCHEDULES = (
+    Constant,
+    Step,
+    Piecewise,
+    PiecewiseLinear,
+    Polynomial,
+    Exponential,
+    Cosine,
+    OneCycle,
+    Cyclic,
+)

@@ -12,5 +12,8 @@ class Constant(Schedule):
 
     name: Literal["constant"] = "constant"
 
+    def keeps_its_last_value(self) -> bool:
+        return True
+
     def factor(self, epoch: float, epochs: float) -> float:
         return 1.0

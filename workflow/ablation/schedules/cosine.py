@@ -29,6 +29,4 @@ class Cosine(Schedule):
     """Last learning rate as a share of the first."""
 
     def factor(self, epoch: float, epochs: float) -> float:
-        rest = epochs - self.warmup_epochs
-        progress = max(0.0, epoch - self.warmup_epochs) / rest if rest > 0 else 0.0
-        return cosine(progress, final_ratio=self.final_ratio)
+        return cosine(self.progress(epoch, epochs), final_ratio=self.final_ratio)

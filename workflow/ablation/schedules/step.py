@@ -9,20 +9,17 @@ from pydantic import model_validator
 
 from ..config.base import Positive
 from ..config.units import Milestones, PositiveEpochs
-from .base import Schedule
-
-# An epoch is step / steps_per_epoch in floating point; this keeps a milestone on its own step.
-_SLACK = 1e-9
+from .base import SLACK, Schedule
 
 
 def step(epoch: float, *, every: float, factor: float) -> float:
     """`factor` to the number of whole periods `every` (epochs) that have passed at `epoch`."""
-    return factor ** math.floor(epoch / every + _SLACK)
+    return factor ** math.floor(epoch / every + SLACK)
 
 
 def multi_step(epoch: float, *, milestones: tuple[float, ...], factor: float) -> float:
     """`factor` to the number of milestones (epochs) that have been reached at `epoch`."""
-    return factor ** sum(epoch >= milestone - _SLACK for milestone in milestones)
+    return factor ** sum(epoch >= milestone - SLACK for milestone in milestones)
 
 
 class Step(Schedule):
@@ -46,7 +43,17 @@ class Step(Schedule):
             raise ValueError("step wants one of `every` (a period) and `milestones` (a list)")
         return self
 
+    def keeps_its_last_value(self) -> bool:
+        return self.milestones is not None
+
     def factor(self, epoch: float, epochs: float) -> float:
-        if self.every is not None:
-            return step(epoch, every=self.every, factor=self.decay)
-        return multi_step(epoch, milestones=self.milestones, factor=self.decay)
+        if self.milestones is not None:
+            return multi_step(epoch, milestones=self.milestones, factor=self.decay)
+        if epoch >= epochs:  # a period that ends with the course: the cooldown keeps its value
+            epoch = self.every * (math.ceil(epochs / self.every - SLACK) - 1)
+        return step(epoch, every=self.every, factor=self.decay)
+
+    def turns(self) -> dict[str, float | tuple[float, ...]]:
+        if self.milestones is not None:
+            return {"milestones": self.milestones}
+        return {"every": self.every}

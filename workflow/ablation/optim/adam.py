@@ -1,0 +1,77 @@
+"""Adam."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from ..config.base import NonNegative, Positive
+from .base import Betas, Optimizer, OptimizerState
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Adam(Optimizer):
+    """Steps along the mean gradient divided by the root of the mean squared gradient.
+
+    Kingma and Ba 2015 (arXiv 1412.6980, algorithm 1), as torch.optim.Adam has it. Weight decay is
+    coupled: added to the gradient (the L2 penalty of the loss), and so divided by the root too. For
+    decoupled weight decay there is `adamw`.
+    """
+
+    name: Literal["adam"] = "adam"
+    weight_decay: NonNegative = 0.0
+    """Strength of the coupled weight decay (L2 penalty): added to the gradient."""
+    betas: Betas = (0.9, 0.999)
+    """Shares of the mean gradient and of the mean squared gradient that are kept at each step."""
+    eps: Positive = 1e-8
+    """Added to the root."""
+
+    def start(self, model: torch.nn.Module) -> AdamState:
+        return AdamState(model, self, decoupled=False)
+
+
+class AdamState(OptimizerState):
+    """Mean gradients, mean squared gradients and counts of steps."""
+
+    def __init__(self, model: torch.nn.Module, options: Optimizer, *, decoupled: bool) -> None:
+        super().__init__(model, options)
+        self.decoupled = decoupled
+
+    def fresh(self, parameter: torch.nn.Parameter) -> dict[str, torch.Tensor]:
+        import torch
+
+        return {
+            "exp_avg": torch.zeros_like(parameter, requires_grad=False),
+            "exp_avg_sq": torch.zeros_like(parameter, requires_grad=False),
+            "step": torch.tensor(0.0),
+        }
+
+    def update(
+        self,
+        parameters: list[torch.Tensor],
+        grads: list[torch.Tensor],
+        slots: dict[str, list[torch.Tensor]],
+        *,
+        weight_decay: float,
+        lr: float,
+    ) -> None:
+        from torch.optim.adam import adam
+
+        adam(
+            parameters,
+            grads,
+            slots["exp_avg"],
+            slots["exp_avg_sq"],
+            [],
+            slots["step"],
+            foreach=parameters[0].is_cuda,
+            decoupled_weight_decay=self.decoupled,
+            amsgrad=False,
+            beta1=self.options.betas[0],
+            beta2=self.options.betas[1],
+            lr=lr,
+            weight_decay=weight_decay,
+            eps=self.options.eps,
+            maximize=False,
+        )
