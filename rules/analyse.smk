@@ -11,7 +11,9 @@ rule study_tables:
         runs=f"{STUDIES}/runs.csv",
         code=[
             "workflow/study_tables.py",
-            *library("tables", "collect", "frames", "stats", "metrics", "markup"),
+            *library(
+                "tables", "collect", "frames", "stats", "metrics", "markup", "record", "grid"
+            ),
         ],
     output:
         report(
@@ -45,7 +47,7 @@ rule study_figures:
         epochs=f"{STUDIES}/epochs.csv",
         code=[
             "workflow/study_figures.py",
-            *library("figures", "collect", "frames", "stats", "metrics", "captions"),
+            *library("figures", "collect", "frames", "stats", "metrics", "record", "grid"),
             "workflow/ablation/style.mplstyle",
         ],
     output:

@@ -1,15 +1,27 @@
 # Collect: the cells of a study -> one tidy table.
 #
-# Reads   results/cells/*/ of the study's cells, and the study's, recipe's and scale's YAML.
+# Reads   results/cells/*/ of the study's cells, and the study's plan by its digest.
 # Writes  results/studies/{scale}/{study}/runs.csv (a row a cell) and epochs.csv (a row an epoch).
+
+
+rule note_plan:
+    """Note which plan a study's tables are of, so that another plan makes them anew."""
+    output:
+        f"{STUDIES}/.plan-{{plan}}",
+    log:
+        "results/logs/collect/{scale}/{study}-{plan}.log",
+    params:
+        folder=subpath(output[0], parent=True),
+    shell:
+        "rm -f {params.folder:q}/.plan-* && touch {output:q} 2> {log:q}"
 
 
 rule collect_study:
     """Gather the results of a study's cells."""
     input:
         cells=study_cells,
-        config=study_files,
-        code=["workflow/collect_study.py", *library("collect")],
+        plan=plan_marker,
+        code=["workflow/collect_study.py", *library("collect", "record", "grid")],
     output:
         runs=f"{STUDIES}/runs.csv",
         epochs=f"{STUDIES}/epochs.csv",
@@ -22,10 +34,12 @@ rule collect_study:
         runtime=10,
     params:
         folder=subpath(output.runs, parent=True),
+        partial="--partial" if SETTINGS.partial else "",
     shell:
         "python workflow/collect_study.py"
         " --study {wildcards.study:q}"
         " --scale {wildcards.scale:q}"
         " --cells results/cells"
         " --out {params.folder:q}"
+        " {params.partial}"
         " 2> {log:q}"

@@ -3,12 +3,11 @@
 
 import shlex
 import sys
-from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 
-from ablation.config.load import check_workflow
+from ablation.config.load import check_workflow, find
 from ablation.errors import UserError
 from ablation.grid import Planner
 from ablation.identity import digest
@@ -20,8 +19,10 @@ if isinstance(config.get("studies"), str):
 
 try:
     SETTINGS = check_workflow(config)
-    PLANNER = Planner("config")
-    PLANS = {name: PLANNER.plan(name, SETTINGS.scale) for name in SETTINGS.studies}
+    for _name in SETTINGS.data_paths:
+        find(Path("config"), "datasets", _name, "config/config.yaml: data_paths")
+    _planner = Planner("config")
+    PLANS = {name: _planner.plan(name, SETTINGS.scale) for name in SETTINGS.studies}
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -31,7 +32,6 @@ for _study, _plan in PLANS.items():
     for _cell in _plan.cells:
         CELLS.setdefault(_cell.id, (_study, _cell))
 
-DATASETS = {cell.dataset.name: cell.dataset for _, cell in CELLS.values()}
 STUDIES = "results/studies/{scale}/{study}"
 
 # A file named by what the report is about: another choice of studies is another file.
@@ -44,45 +44,46 @@ shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH
 wildcard_constraints:
     cell="[0-9a-f]{12}",
     digest="[0-9a-f]{12}",
+    plan="[0-9a-f]{12}",
     dataset="[A-Za-z0-9][A-Za-z0-9_-]*",
-    scale="[A-Za-z0-9][A-Za-z0-9_-]*",
-    study="[A-Za-z0-9][A-Za-z0-9_-]*",
+    # Of another scale or study ask with --config: its cells are not planned here.
+    scale=SETTINGS.scale,
+    study="|".join(SETTINGS.studies),
 
 
 def all_cells():
     """The result of every cell that a study asks for."""
-    return [f"results/cells/{cell}/metrics.json" for cell in CELLS]
+    return wanted(CELLS)
+
+
+def wanted(cells):
+    """Results of cells: all of them, or with `partial: true` those that are there."""
+    paths = [f"results/cells/{cell}/metrics.json" for cell in cells]
+    return [path for path in paths if not SETTINGS.partial or Path(path).exists()]
 
 
 def all_studies():
-    """The tables and figures of every study."""
+    """The plan, tables and figures of every study."""
     parts = ("tables", "figures")
-    return expand(f"{STUDIES}/{{part}}", scale=SETTINGS.scale, study=SETTINGS.studies, part=parts)
+    made = expand(f"{STUDIES}/{{part}}", scale=SETTINGS.scale, study=SETTINGS.studies, part=parts)
+    return [marker_of(study) for study in SETTINGS.studies] + made
 
 
 def study_cells(wildcards):
     """The results that a study is collected from."""
-    return [f"results/cells/{c.id}/metrics.json" for c in planned(wildcards).cells]
+    return wanted(cell.id for cell in PLANS[wildcards.study].cells)
 
 
-def planned(wildcards):
-    """The plan of the study that a rule works for, whatever its scale."""
-    return plan_of(wildcards.study, wildcards.scale)
+def plan_marker(wildcards):
+    """An empty file named by the digest of a study's plan: another plan is another file, so that
+    tables follow what a YAML says, and not when it was written."""
+    return marker_of(wildcards.study)
 
 
-@cache
-def plan_of(study, scale):
-    return PLANNER.plan(study, scale)
-
-
-def study_files(wildcards):
-    """The files that say how a study is analysed."""
-    study = planned(wildcards)
-    return [
-        f"config/studies/{wildcards.study}.yaml",
-        f"config/recipes/{study.config.recipe}.yaml",
-        f"config/scales/{wildcards.scale}.yaml",
-    ]
+def marker_of(study):
+    """The marker of a study's plan."""
+    plan = digest([PLANS[study].digest, SETTINGS.partial])
+    return f"results/studies/{SETTINGS.scale}/{study}/.plan-{plan}"
 
 
 def library(*modules):

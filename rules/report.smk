@@ -1,6 +1,6 @@
 # Report: tables and figures of the chosen studies -> one page to read.
 #
-# Reads   results/studies/{scale}/*/, results/cells/*/, and the studies' YAML.
+# Reads   results/studies/{scale}/*/ and results/cells/*/.
 # Writes  results/report/index.html (self-contained) and report.md.
 
 

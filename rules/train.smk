@@ -22,6 +22,7 @@ rule train_cell:
         "results/logs/train/{cell}.log",
     benchmark:
         "results/logs/train/{cell}.benchmark.tsv"
+    threads: resource("cpus")
     resources:
         cpus_per_task=resource("cpus"),
         mem_mb=resource("mem_mb"),

@@ -98,8 +98,9 @@ def check_betons(folder: Path, cell: Cell) -> None:
     """Refuse betons that are not those of the plan, e.g. converted with other options."""
     manifest = folder / "manifest.json"
     try:
-        found = json.loads(manifest.read_text())["beton_id"]
-    except (OSError, ValueError, KeyError):
+        content = json.loads(manifest.read_text())
+        found, measured = content["beton_id"], [content["mean"], content["std"]]
+    except (OSError, ValueError, KeyError, TypeError):
         raise DataError(
             f"{manifest}: missing or damaged; convert the dataset: python workflow/"
             f"convert_dataset.py --dataset {cell.dataset.name} --out {folder}"
@@ -108,6 +109,11 @@ def check_betons(folder: Path, cell: Cell) -> None:
         raise DataError(
             f"{manifest}: holds betons {found}, the plan wants {cell.dataset.digest}; delete the "
             "folder and convert the dataset again"
+        )
+    if measured != [list(cell.dataset.lock.mean), list(cell.dataset.lock.std)]:
+        raise DataError(
+            f"{manifest}: mean and std are not those of the dataset's lock, by which images are "
+            "normalised; delete the folder and convert the dataset again"
         )
 
 
@@ -150,6 +156,8 @@ def train(args: argparse.Namespace, cell: Cell, lease, stop) -> None:
         timing=timing(trainer),
         provenance={
             **provenance.describe(device, cell.config.compute.threads, cell.dataset.digest),
+            "loader_workers": args.workers,
+            "machines": sorted(set(state.machines)),
             "started": started.isoformat(timespec="seconds"),
             "finished": finished.isoformat(timespec="seconds"),
         },
@@ -168,13 +176,13 @@ def timing(trainer) -> dict:
     return {
         **times,
         "startup_time_s": state.startup_time_s,
-        "wall_time_s": time.time() - BEGAN,
+        "wall_time_s": trainer.wall_time_s(),
         "images_per_s": images / max(times["train_time_s"], 1e-9),
         "peak_mem_gib": loop.peak_mem_gib(trainer.device),
         "energy_j": None,  # no meter is read yet, and no estimate is made
         "energy_source": None,
         "seconds_to_top1": record.seconds_to(state.epochs, state.times),
-        "alone": state.alone,
+        "alone": state.alone and len(set(state.machines)) == 1,
         "attempts": state.attempts,
     }
 

@@ -95,7 +95,9 @@ def test_help_lists_every_target():
     assert sorted(re.search(r"^\.PHONY: (.*)", makefile, re.M)[1].split()) == sorted(targets)
     if shutil.which("make") is None:
         pytest.skip("no make")
-    out = subprocess.run(["make"], cwd=REPO, capture_output=True, text=True, check=True).stdout
+    out = subprocess.run(
+        ["make", "--no-print-directory"], cwd=REPO, capture_output=True, text=True, check=True
+    ).stdout
     assert [line.split()[0] for line in out.splitlines()] == targets
 
 

@@ -43,7 +43,9 @@ HAND_MADE = {
     "seed": {"seed": 123456},
     "step, period": {"schedule": {"name": "step", "every": 2.5, "decay": 0.2}},
     "step, milestones": {"schedule": {"name": "step", "milestones": [1, 3], "warmup_epochs": 1}},
-    "cosine": {"schedule": {"name": "cosine", "final_ratio": 0.01, "warmup_start": 0.1}},
+    "cosine": {
+        "schedule": {"name": "cosine", "final_ratio": 0.01, "warmup_epochs": 1, "warmup_start": 0.1}
+    },
     "sgd": {"optimizer": {"name": "sgd", "momentum": 0.8, "nesterov": True, "weight_decay": 5e-5}},
     "polynomial": {"schedule": {"name": "polynomial", "power": 0.9, "cooldown_epochs": 1}},
     "exponential": {"schedule": {"name": "exponential", "decay": 0.97, "every": 2.4}},

@@ -84,7 +84,8 @@ def planned_jobs(folder: Path, *args: str) -> set[str]:
     jobs = set()
     for block in re.split(r"\n(?=\[)|\n\n", done.stdout + done.stderr):
         rule = re.search(r"^(?:local)?rule (\w+):", block, re.M)
-        wildcards = re.search(r"^    wildcards: (.*)$", block, re.M)
+        # A plan's digest is of no interest here.
+        wildcards = re.search(r"^    wildcards: (.*?)(?:, plan=\w+)?$", block, re.M)
         if rule and rule[1] != "all":
             jobs.add(f"{rule[1]} {wildcards[1]}" if wildcards else rule[1])
     return jobs
@@ -110,11 +111,11 @@ def train_jobs(*ids: str) -> set[str]:
     return {f"train_cell cell={cell}" for cell in ids}
 
 
-def analysis_jobs(*studies: str, figures_only: bool = False, scale: str = "smoke") -> set[str]:
-    """The jobs that draw up studies again, and the report."""
-    rules = (
-        ("study_figures",) if figures_only else ("collect_study", "study_tables", "study_figures")
-    )
-    return {f"{rule} scale={scale}, study={s}" for rule in rules for s in studies} | {
-        "build_report"
-    }
+def analysis_jobs(*studies: str, plan: bool = False, figures_only: bool = False) -> set[str]:
+    """The jobs that draw up studies again, and the report. plan: because their plan is another."""
+    rules = ["study_figures"]
+    if not figures_only:
+        rules += ["collect_study", "study_tables"]
+    if plan:
+        rules += ["note_plan"]
+    return {f"{rule} scale=smoke, study={s}" for rule in rules for s in studies} | {"build_report"}

@@ -24,7 +24,7 @@ from .config.scale import ScaleConfig
 from .config.study import StudyConfig
 from .dataset_id import beton_digest
 from .errors import ConfigError, nearest
-from .identity import cell_id
+from .identity import cell_id, digest
 from .models import MODELS
 from .models.zoo import arch_names
 from .overrides import at_scale, override
@@ -98,6 +98,23 @@ class StudyPlan:
     variants: tuple[Variant, ...]
     baseline: Variant
     cells: tuple[Cell, ...]
+
+    @cached_property
+    def digest(self) -> str:
+        """Of all that tables, figures and report show of the plan: texts, variants and cells.
+
+        Comments, the order of keys and what a job asks of the cluster are no part of it.
+        """
+        datasets = {c.dataset.name: c.dataset.config.model_dump(mode="json") for c in self.cells}
+        return digest(
+            [
+                self.config.model_dump(mode="json"),
+                self.recipe.model_dump(mode="json"),
+                self.scale.model_dump(mode="json", exclude={"resources"}),
+                datasets,
+                [[c.id, c.variant.label] for c in self.cells],
+            ]
+        )
 
     def cell(self, cell: str) -> Cell:
         """The cell of an id; ConfigError when the study has none such."""

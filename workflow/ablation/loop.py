@@ -26,6 +26,8 @@ from .data.source import Batch, Source, open_source
 from .data.windows import centre_windows
 from .errors import StopRequested, UserError
 from .evaluate import Normalize, correct_counts, evaluate
+from .identity import digest
+from .provenance import hardware_kind
 from .record import finite
 
 _CHECK_EVERY = 50  # steps between looks at the loss: each look waits for the GPU
@@ -50,6 +52,10 @@ class State:
     startup_time_s: float = 0.0
     """Over all attempts."""
     attempts: int = 0
+    wall_time_s: float = 0.0
+    """Over all attempts, up to the last save."""
+    machines: list[str] = field(default_factory=list)
+    """Kind of hardware of each attempt: times of a cell that changed it are not comparable."""
     alone: bool = True
     diverged_at: dict[str, int | None] | None = None
 
@@ -80,6 +86,8 @@ class Trainer:
         self.checkpoint_path = checkpoint_path
         self.say, self.stop, self.before_save, self.alone = say, stop, before_save, alone
         self.state = State()
+        self.began = time.time()
+        self.earlier_wall_s = 0.0
         prepare_torch(config, device)
         read = {"img_size": config.img_size, "workers": workers}
         share, val_share = config.train_share, config.val_share
@@ -93,6 +101,7 @@ class Trainer:
         self.normalize = Normalize.of(lock.mean, lock.std, device)
         torch.manual_seed(torch_seed("weights", config.seed))
         self.model = config.model.build(self.classes).to(device, memory_format=torch.channels_last)
+        self._try_model()
         self.optimizer = config.optimizer.start(self.model)
         self.steps_per_epoch = len(self.train_set) // config.batch_size
         if self.steps_per_epoch == 0:
@@ -107,8 +116,11 @@ class Trainer:
 
     def run(self, began: float) -> State:
         """Train to the end from wherever a checkpoint stands. began: time.time() of the start."""
+        self.began = began
         self.resume()
+        self.earlier_wall_s = self.state.wall_time_s
         self.state.attempts += 1
+        self.state.machines.append(digest(hardware_kind(self.device)))
         self.state.startup_time_s += time.time() - began
         try:
             while self.state.epoch < self.config.epochs:
@@ -116,7 +128,8 @@ class Trainer:
                 self.end_epoch()
         except Diverged:
             at = self.state.diverged_at
-            self.say(f"diverged in epoch {at['epoch']}, step {at['step']}: the loss is not finite")
+            where = "its evaluation" if at["step"] is None else f"step {at['step']}"
+            self.say(f"diverged in epoch {at['epoch']}, {where}: the loss is not finite")
         return self.state
 
     def train_epoch(self) -> None:
@@ -207,6 +220,21 @@ class Trainer:
         if state.epoch < self.config.epochs and self.stop():
             self._stop(saved=True)
 
+    def _try_model(self) -> None:
+        """One image through the model: a model that wants another image size is told at once."""
+        size = self.config.img_size
+        self.model.eval()
+        try:
+            with torch.inference_mode():
+                self.model(torch.zeros(1, 3, size, size, device=self.device))
+        except (AssertionError, RuntimeError, ValueError) as error:
+            if "memory" in str(error).lower():
+                raise
+            raise UserError(
+                f"the model {self.config.model.label} does not take images of img_size {size}: "
+                f"{str(error).splitlines()[0] if str(error) else type(error).__name__}"
+            ) from None
+
     # -- parts -----------------------------------------------------------------------------------
 
     def _evaluate(self, source: Source, samples: np.ndarray) -> dict[str, float]:
@@ -255,6 +283,7 @@ class Trainer:
     def save(self) -> None:
         """Write the whole state to the checkpoint."""
         self.before_save()
+        self.state.wall_time_s = self.wall_time_s()
         checkpoint.save(
             self.checkpoint_path,
             self.cell_id,
@@ -264,6 +293,10 @@ class Trainer:
                 "state": vars(self.state),
             },
         )
+
+    def wall_time_s(self) -> float:
+        """Seconds since the start of the process, and those of earlier attempts."""
+        return self.earlier_wall_s + time.time() - self.began
 
     def resume(self) -> None:
         """Go on from the checkpoint, if there is one."""

@@ -32,10 +32,13 @@ METRICS = {
         Metric("train_loss", "Train loss", "", "lower", "{:.4f}"),
         Metric("clean_top1", "Clean train top-1", "%", "higher", "{:.2f}"),
         Metric("clean_top5", "Clean train top-5", "%", "higher", "{:.2f}"),
-        Metric("lr", "Learning rate", "", "neither", "{:.3g}"),
+        Metric("lr", "Learning rate at the epoch's start", "", "neither", "{:.3g}"),
         Metric("train_time_s", "Training time", "s", "lower", "{:.1f}"),
         Metric("eval_time_s", "Evaluation time", "s", "lower", "{:.1f}"),
         Metric("images_per_s", "Images per second", "1/s", "higher", "{:.0f}"),
         Metric("peak_mem_gib", "Peak memory", "GiB", "lower", "{:.2f}"),
     )
 }
+
+# Not curves: one value a cell.
+EPOCH_METRICS = tuple(key for key in METRICS if key not in ("best_val_top1", "peak_mem_gib"))

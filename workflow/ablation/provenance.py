@@ -16,11 +16,14 @@ _PACKAGES = ("torch", "torchvision", "timm", "ffcv", "numpy", "numba", "snakemak
 
 
 def code_version() -> str | None:
-    """Commit of the checkout that this file lies in, `+changes` when files differ from it."""
-    here = Path(__file__).parent
+    """Git's name of the programs' folder, `+changes` when files differ from it.
+
+    The folder's own, not the commit's: a new README is no new version of the code.
+    """
+    here = Path(__file__).parent.parent
     try:
-        commit = _git(here, "rev-parse", "HEAD")
-        return commit + ("+changes" if _git(here, "status", "--porcelain", "--", ".") else "")
+        tree = _git(here, "rev-parse", "HEAD:./")
+        return tree + ("+changes" if _git(here, "status", "--porcelain", "--", ".") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
 
@@ -67,16 +70,21 @@ def _cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
+def hardware_kind(device: Any) -> dict[str, Any]:
+    """What makes two machines of one kind: bits and times are compared within it."""
+    machine = hardware(device)
+    return {key: machine[key] for key in ("cpu", "isa", "gpu")}
+
+
 def describe(device: Any, threads: int, dataset_digest: str) -> dict[str, Any]:
     """The record `provenance.json`, without the times."""
     machine = hardware(device)
-    kind = {key: machine[key] for key in ("cpu", "isa", "gpu")}
     return {
         "code_version": code_version(),
         "packages": packages(),
         "python": platform.python_version(),
         "hardware": machine,
-        "hardware_id": digest(kind),
+        "hardware_id": digest(hardware_kind(device)),
         "host": socket.gethostname(),
         "threads": threads,
         "device": device.type,

@@ -23,8 +23,7 @@ from .markup import Column, Entry, Table
 from .render import inline_svg, render_html, render_markdown
 from .sentences import count, duration, listed
 from .settings import model_text, settings_table
-from .stats import Summary
-from .tables import mean_text, study_tables, title_of
+from .tables import level, study_tables, title_of
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,6 @@ def _overview(studies: list[StudyData]) -> Table:
     for data in studies:
         plan, status = data.plan, data.runs["status"]
         best = data.best()
-        found = data.summary(best, "val_top1") if best else Summary(0)
         lost, missing = (int((status == s).sum()) for s in ("diverged", "missing"))
         numbers = (len(plan.variants), len(plan.cells), lost, missing)
         rows.append(
@@ -141,7 +139,7 @@ def _overview(studies: list[StudyData]) -> Table:
                 Entry(plan.config.place),
                 *(Entry(str(n), n) for n in numbers),
                 Entry(best.label if best else "–"),
-                Entry(mean_text("val_top1", found), found.mean),
+                level(data, best, "val_top1") if best else Entry("–"),
             )
         )
     columns = [
@@ -200,7 +198,9 @@ def _troubles(data: StudyData, records: dict[str, CellRecord], place: Place) -> 
         what = "missing: no result"
         if record is not None:
             at = record.metrics.get("diverged_at") or {}
-            what = f"diverged in epoch {at.get('epoch')}, step {at.get('step')}"
+            step = at.get("step")
+            where = "at its evaluation" if step is None else f"step {step}"
+            what = f"diverged in epoch {at.get('epoch')}, {where}"
         rows.append(
             tuple(
                 map(

@@ -69,14 +69,14 @@ def findings(data: StudyData) -> list[str]:
     plan, best = data.plan, data.best(METRIC)
     if best is None:
         return ["No run of this study has finished."]
-    found, seeds = data.summary(best, METRIC), len({c.config.seed for c in plan.cells})
+    found = data.summary(best, METRIC)
     text = f"Best of {count(len(plan.variants), 'variant')} by mean last-epoch top-1: {best.label} "
     text += f"with {number(METRIC, found.mean)} % ({_interval(found)})."
     sentences = [text, _comparison(data, best)]
     if found.n == 2:
         sentences.append(
-            f"With {seeds} seeds an interval is wide, {stats.t_factor(2):.2f} standard deviations "
-            f"to each side: here ± {number(METRIC, found.half)} points."
+            f"With {found.n} seeds an interval is wide, {stats.t_factor(2):.2f} standard "
+            f"deviations to each side: here ± {number(METRIC, found.half)} points."
         )
     return [s for s in sentences if s]
 

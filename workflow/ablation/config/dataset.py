@@ -76,7 +76,7 @@ class DatasetConfig(Config):
     on_bad_image: Literal["fail", "skip"] = "fail"
     """What to do about files that are no readable image: stop, naming them, or leave them out."""
     colour: bool = True
-    """False for grey images: colour techniques do nothing on them, and the plan says so."""
+    """False for grey images, as the report then says: techniques that change colours do nothing."""
     num_workers: Count | None = None
     """Processes that read and write; None for all CPUs of the job. Changes no result."""
     licence: str = ""

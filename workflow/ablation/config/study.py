@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from ..errors import nearest
-from ..metrics import METRICS
+from ..metrics import EPOCH_METRICS, METRICS
 from .base import Config, NoBool, Number, Whole
 from .recipe import Described
 
@@ -34,7 +34,12 @@ class Curves(Config):
     panel: str | None = None
     """Axis told apart by panels side by side."""
 
-    _metric = field_validator("metric")(_known_metric)
+    @field_validator("metric")
+    @classmethod
+    def _measured_each_epoch(cls, name: str) -> str:
+        if _known_metric(name) not in EPOCH_METRICS:
+            raise ValueError(f"{name} is not measured each epoch{nearest(name, EPOCH_METRICS)}")
+        return name
 
 
 class Heatmap(Config):
@@ -143,6 +148,10 @@ class WorkflowConfig(Config):
     loader_workers: Whole = 0
     """Processes or threads that read and augment; 0 for none beside the training itself (resident
     reading) or one a core (streaming). Changes no result."""
+
+    partial: bool = False
+    """Train nothing and report on the cells that are there, the missing ones named: for a study
+    one of whose cells cannot be trained."""
 
     @field_validator("studies")
     @classmethod

@@ -33,6 +33,12 @@ class Schedule(Technique):
     """Last epochs of the training, at the value at which the schedule's own course has ended."""
 
     @model_validator(mode="after")
+    def _warmup_start_is_used(self) -> Schedule:
+        if self.warmup_start > 0 and self.warmup_epochs == 0:
+            raise ValueError("warmup_start does nothing without warmup_epochs")
+        return self
+
+    @model_validator(mode="after")
     def _cooldown_holds_something(self) -> Schedule:
         if self.cooldown_epochs > 0 and self.keeps_its_last_value():
             raise ValueError(
