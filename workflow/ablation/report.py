@@ -108,7 +108,8 @@ def _facts(studies: list[StudyData], records: dict[str, CellRecord]) -> list[tup
             for r in records.values()
             if r.cell["dataset"] == name
         }
-        title = f"{dataset.config.title}, {count(len(dataset.lock.classes), 'class')}"
+        grey = "" if dataset.config.colour else ", grey images"
+        title = f"{dataset.config.title}, {count(len(dataset.lock.classes), 'class')}{grey}"
         facts.append(("Dataset", f"{title}; {listed(sorted(used))} used" if used else title))
         facts.append(("Licence", dataset.config.licence or "none given"))
     facts.append(("Model", listed(sorted(_models(cells, records)))))
