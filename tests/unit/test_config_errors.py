@@ -244,6 +244,18 @@ EDITS = {
         STUDY, "seeds: 2", described("{f: {kind: curves, title: x, metric: val_topp1}}"),
         "{c}/studies/s.yaml: figures.f.metric: there is no metric 'val_topp1'; "
         "did you mean 'val_top1'?"),
+    "curve of what has one value": (
+        STUDY, "seeds: 2", described("{f: {kind: curves, title: x, metric: best_val_top1}}"),
+        "{c}/studies/s.yaml: figures.f.metric: best_val_top1 is not measured each epoch; "
+        "did you mean 'val_top1'?"),
+    "figure of a time": (
+        STUDY, "seeds: 2",
+        described("{f: {kind: heatmap, title: x, x: lr, y: lr, metric: train_time_s}}"),
+        "{c}/studies/s.yaml: figures.f.metric: train_time_s is a time: it stands in the table, "
+        "which says whether times may be compared"),
+    "start of no warmup": (
+        RECIPE, "schedule: {name: constant}", "schedule: {name: constant, warmup_start: 0.1}",
+        "{c}/recipes/r.yaml: schedule: warmup_start does nothing without warmup_epochs"),
     "origin of no setting": (
         STUDY, "seeds: 2", "seeds: 2\nassumed: {schedule.warmup: none is mentioned}",
         "{c}/studies/s.yaml: assumed: 'schedule.warmup' is no setting; "

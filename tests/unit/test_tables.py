@@ -172,3 +172,12 @@ def test_escapes():
     assert latex("a--b [x] 5–6") == r"a{-}-b {[}x{]} 5\textendash{}6"
     assert markdown("batch_size=1 _x_ <b>&lt;") == r"batch_size=1 \_x\_ &lt;b>&amp;lt;"
     assert "\n" not in markdown("a\n# b") + latex("a\nb")
+
+
+def test_no_interval_between_runs_that_all_diverged(tmp_path):
+    """Chance has no spread: ± 0 would look like certainty."""
+    plan = Planner(config_dir()).plan("aime_fig1_constant_lr", "demo")
+    lost = {c.id: 1 for c in plan.cells if c.variant.label in ("lr=1", "lr=0.1")}
+    data = collected(plan, tmp_path, diverged=lost)
+    found = data.difference(plan.variants[0], plan.variants[1], "val_top1")
+    assert (found.n, found.mean, found.has_interval) == (2, 0.0, False)

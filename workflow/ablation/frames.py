@@ -66,8 +66,14 @@ class StudyData:
         return stats.summarise(self.values(variant, metric).values())
 
     def difference(self, variant: Variant, other: Variant, metric: str) -> stats.Summary:
-        """Mean difference variant - other, paired by seed."""
-        return stats.paired_difference(self.values(variant, metric), self.values(other, metric))
+        """Mean difference variant - other, paired by seed.
+
+        Without an interval where all runs of either side diverged: chance has no spread, and an
+        interval of no width would look like certainty.
+        """
+        found = stats.paired_difference(self.values(variant, metric), self.values(other, metric))
+        lost = any(self.of(v, "completed").empty for v in (variant, other))
+        return stats.Summary(found.n, found.mean) if lost else found
 
     def epochs_to(self, variant: Variant, threshold: float) -> list[float | None]:
         """Epoch in which each run first reached an accuracy; None where it never did."""

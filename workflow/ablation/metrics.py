@@ -40,5 +40,9 @@ METRICS = {
     )
 }
 
-# Not curves: one value a cell.
-EPOCH_METRICS = tuple(key for key in METRICS if key not in ("best_val_top1", "peak_mem_gib"))
+# Compared only between cells that ran alone on equal hardware: tables say when they may be, figures
+# have no place for it.
+TIME_METRICS = ("train_time_s", "eval_time_s", "images_per_s")
+FIGURE_METRICS = tuple(key for key in METRICS if key not in TIME_METRICS)
+# A curve needs a value each epoch.
+EPOCH_METRICS = tuple(k for k in FIGURE_METRICS if k not in ("best_val_top1", "peak_mem_gib"))

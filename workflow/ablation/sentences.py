@@ -73,7 +73,7 @@ def findings(data: StudyData) -> list[str]:
     text = f"Best of {count(len(plan.variants), 'variant')} by mean last-epoch top-1: {best.label} "
     text += f"with {number(METRIC, found.mean)} % ({_interval(found)})."
     sentences = [text, _comparison(data, best)]
-    if found.n == 2:
+    if found.n == 2 and found.half > 0:
         sentences.append(
             f"With {found.n} seeds an interval is wide, {stats.t_factor(2):.2f} standard "
             f"deviations to each side: here ± {number(METRIC, found.half)} points."
@@ -83,7 +83,7 @@ def findings(data: StudyData) -> list[str]:
 
 def _interval(found: Summary) -> str:
     if not found.has_interval:
-        return "one run, so no interval"
+        return "one run, so no interval" if found.n == 1 else "no interval"
     low, high = number(METRIC, found.low), number(METRIC, found.high)
     return f"95 % interval {low} to {high}, n = {found.n}"
 
@@ -108,7 +108,8 @@ def _difference(found: Summary) -> str:
         return "an unknown amount: no seed has run in both."
     text = f"{number(METRIC, found.mean, sign=True)} points"
     if not found.has_interval:
-        return f"{text} (one pair of runs, so no interval)."
+        why = "one pair of runs, so" if found.n == 1 else "all runs of one side diverged:"
+        return f"{text} ({why} no interval)."
     low, high = (number(METRIC, v, sign=True) for v in (found.low, found.high))
     zero = "includes" if found.low <= 0 <= found.high else "excludes"
     return f"{text} (95 % interval of the paired difference {low} to {high}; it {zero} zero)."

@@ -36,8 +36,8 @@ class Summary(NamedTuple):
 
     @property
     def has_interval(self) -> bool:
-        """Whether there are values enough for an interval."""
-        return self.n > 1
+        """Whether there is an interval: values enough, and a spread that means something."""
+        return self.n > 1 and not math.isnan(self.low)
 
 
 def summarise(values: Iterable[float], confidence: float = CONFIDENCE) -> Summary:

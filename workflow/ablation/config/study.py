@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from ..errors import nearest
-from ..metrics import EPOCH_METRICS, METRICS
+from ..metrics import EPOCH_METRICS, METRICS, TIME_METRICS
 from .base import Config, NoBool, Number, Whole
 from .recipe import Described
 
@@ -18,6 +18,14 @@ Labels = dict[str, Any]
 def _known_metric(name: str) -> str:
     if name not in METRICS:
         raise ValueError(f"there is no metric '{name}'{nearest(name, METRICS)}")
+    return name
+
+
+def _drawn_metric(name: str) -> str:
+    if _known_metric(name) in TIME_METRICS:
+        raise ValueError(
+            f"{name} is a time: it stands in the table, which says whether times may be compared"
+        )
     return name
 
 
@@ -37,7 +45,7 @@ class Curves(Config):
     @field_validator("metric")
     @classmethod
     def _measured_each_epoch(cls, name: str) -> str:
-        if _known_metric(name) not in EPOCH_METRICS:
+        if _drawn_metric(name) not in EPOCH_METRICS:
             raise ValueError(f"{name} is not measured each epoch{nearest(name, EPOCH_METRICS)}")
         return name
 
@@ -51,7 +59,7 @@ class Heatmap(Config):
     x: str
     y: str
 
-    _metric = field_validator("metric")(_known_metric)
+    _metric = field_validator("metric")(_drawn_metric)
 
 
 Figure = Annotated[Curves | Heatmap, Field(discriminator="kind")]
