@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ablation.data.draws import Draws, generator, stream_key, torch_seed
+from ablation.data.draws import Draws, generator, split_mix, stream_key, torch_seed
 
 WORKFLOW = Path(__file__).resolve().parents[2] / "workflow"
 
@@ -96,3 +96,21 @@ def test_values_are_those_of_the_first_release() -> None:
     assert stream_key("order", 0, 0) == 32020769666832017599324031014507857225
     assert Draws(0, 0, 8).order().tolist() == [5, 2, 1, 4, 0, 6, 3, 7]
     assert generator("crop", 0, 0).random(2).tolist() == [0.5734536492026537, 0.656562473082819]
+
+
+def test_draws_of_samples_are_those_of_the_published_sequence() -> None:
+    """SplitMix64 from seed 1234567: the first numbers of the reference implementation."""
+    reference = [6457827717110365317, 3203168211198807973, 9817491932198370423]
+    drawn = split_mix(np.uint64(1234567), np.arange(3, dtype=np.uint64))
+    assert (drawn == [(number >> 11) * 2.0**-53 for number in reference]).all()
+
+
+def test_draws_of_samples_do_not_depend_on_the_batch() -> None:
+    draws, index = Draws(3, 1, 100), np.array([7, 99, 0, 42])
+    whole = draws.of("mix", np.arange(100), 5)
+    assert (draws.of("mix", index, 5) == whole[index]).all()
+    others = (Draws(4, 1, 100).of("mix", index, 5), Draws(3, 2, 100).of("mix", index, 5))
+    for other in (*others, draws.of("erase", index, 5)):
+        assert not (other == whole[index]).any()
+    assert abs(Draws(0, 0, 1).of("x", np.arange(20000), 2).mean() - 0.5) < 0.005
+    assert draws.at("mix", 3).random() != draws.at("mix", 4).random()

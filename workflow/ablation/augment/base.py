@@ -1,4 +1,9 @@
-"""What an augmentation is: a crop window for every sample, then pixels of a batch."""
+"""The stages of augmentation: crop windows, geometry, policy, erasing, mixing.
+
+`augment` says which part of an image is read and moves it, `policy` changes its pixels (both on
+uint8 images), `erase` hides parts of it, `mix` blends it with another (both on the model's input).
+Each stage works on the whole batch on the cell's device, with draws per image.
+"""
 
 from __future__ import annotations
 
@@ -29,3 +34,37 @@ class Augmentation(Technique):
     def batch(self, images: torch.Tensor, index: np.ndarray, draws: Draws) -> torch.Tensor:
         """Augment a batch: images (b, h, w, 3) uint8, index (b,) its samples' numbers."""
         return images
+
+
+class Policy(Technique):
+    """Operations on pixels and shapes, drawn per image (RandAugment, AutoAugment)."""
+
+    def batch(self, images: torch.Tensor, index: np.ndarray, draws: Draws) -> torch.Tensor:
+        """images (b, h, w, 3) uint8, index (b,) its samples' numbers; returns the same shape."""
+        raise NotImplementedError
+
+
+class Erasing(Technique):
+    """Hides parts of an image, drawn per image."""
+
+    def batch(self, images: torch.Tensor, index: np.ndarray, draws: Draws) -> torch.Tensor:
+        """images (b, 3, h, w) float32, normalised (0 is the training set's mean), channels last in
+        memory; index (b,) its samples' numbers; returns the same shape."""
+        raise NotImplementedError
+
+
+class Mixing(Technique):
+    """Blends every image of a batch with another one, and their targets alike."""
+
+    def batch(
+        self,
+        images: torch.Tensor,
+        targets: torch.Tensor,
+        index: np.ndarray,
+        draws: Draws,
+        step: int,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """images (b, 3, h, w) float32, normalised; targets (b, classes) float32, rows that sum to
+        1; index (b,) samples' numbers; step: number of the batch within the epoch, for what is
+        drawn once a batch (the partners). Returns images and targets of the same shapes."""
+        raise NotImplementedError

@@ -29,6 +29,16 @@ def torch_seed(*parts: object) -> int:
     return stream_key(*parts) >> 65
 
 
+def split_mix(key: np.uint64, numbers: np.ndarray) -> np.ndarray:
+    """Uniform draws in [0, 1), float64: the numbers (uint64) of the SplitMix64 sequence of `key`."""
+    with np.errstate(over="ignore"):
+        z = key + (numbers + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z = z ^ (z >> np.uint64(31))
+    return (z >> np.uint64(11)) * 2.0**-53
+
+
 class Draws:
     """The draws of one epoch of one seed."""
 
@@ -45,6 +55,21 @@ class Draws:
         if purpose not in self._kept:
             self._kept[purpose] = self.uniform(purpose, self.samples, columns).take(self.samples)
         return self._kept[purpose]
+
+    def of(self, purpose: str, index: np.ndarray, columns: int = 1) -> np.ndarray:
+        """(b, columns) uniform draws in [0, 1) of the samples in `index` (b,) int64.
+
+        A row is a function of (seed, purpose, epoch, sample) alone, so that only a batch's rows
+        need be made: SplitMix64 (Steele et al. 2014), whose n-th number is a hash of key and n.
+        """
+        numbers = index.astype(np.uint64)[:, None] * np.uint64(columns)
+        numbers = numbers + np.arange(columns, dtype=np.uint64)
+        key = stream_key(purpose, self.seed, self.epoch) & (2**64 - 1)
+        return split_mix(np.uint64(key), numbers)
+
+    def at(self, purpose: str, step: int) -> np.random.Generator:
+        """The generator of what is drawn once for a whole batch, at a step of the epoch."""
+        return generator(purpose, self.seed, self.epoch, step)
 
     def order(self) -> np.ndarray:
         """(samples,) int64: the order in which this epoch visits the samples."""
