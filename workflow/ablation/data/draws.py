@@ -30,7 +30,7 @@ def torch_seed(*parts: object) -> int:
 
 
 def split_mix(key: np.uint64, numbers: np.ndarray) -> np.ndarray:
-    """Uniform draws in [0, 1), float64: the numbers (uint64) of the SplitMix64 sequence of `key`."""
+    """Uniform draws in [0, 1): the numbers (uint64) of the SplitMix64 sequence of `key`."""
     with np.errstate(over="ignore"):
         z = key + (numbers + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
