@@ -23,13 +23,20 @@ try:
         find(Path("config"), "datasets", _name, "config/config.yaml: data_paths")
     _planner = Planner("config")
     PLANS = {name: _planner.plan(name, SETTINGS.scale) for name in SETTINGS.studies}
+    MISSING = [m for p in PLANS.values() for m in p.missing_files(Path("results/cells"))]
 except UserError as error:
     raise WorkflowError(str(error)) from None
+if MISSING and not SETTINGS.partial:
+    raise WorkflowError("\n".join(MISSING))
 
 # Each cell once, with the first study that asks for it: equal configurations are the same cell.
+# After them the cells whose weights they need, of studies that need not be asked for.
 CELLS = {}
 for _study, _plan in PLANS.items():
     for _cell in _plan.cells:
+        CELLS.setdefault(_cell.id, (_study, _cell))
+for _study, _plan in PLANS.items():
+    for _cell in _plan.parents:
         CELLS.setdefault(_cell.id, (_study, _cell))
 
 STUDIES = "results/studies/{scale}/{study}"
@@ -98,15 +105,17 @@ def report_templates():
 
 
 def cell_data(wildcards):
-    """The betons of a cell; none once the cell is trained.
+    """The betons of a cell and the weights it is given; none once the cell is trained.
 
     A trained cell stands by its identity: it is not trained again because betons were touched,
     deleted or converted anew (docs/decisions/0004-reruns.md).
     """
     if Path(f"results/cells/{wildcards.cell}/metrics.json").exists():
         return []
-    folder = f"results/{CELLS[wildcards.cell][1].dataset.directory}"
-    return [f"{folder}/train.beton", f"{folder}/val.beton", f"{folder}/manifest.json"]
+    cell = CELLS[wildcards.cell][1]
+    folder = f"results/{cell.dataset.directory}"
+    betons = [f"{folder}/train.beton", f"{folder}/val.beton", f"{folder}/manifest.json"]
+    return betons + [f"results/cells/{parent.id}/weights.pt" for parent in cell.parents]
 
 
 def cell_study(wildcards):

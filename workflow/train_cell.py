@@ -42,6 +42,10 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--checkpoints", type=Path, required=True,
         help="folder of all checkpoints; the cell has one of its own in it",
     )  # fmt: skip
+    parser.add_argument(
+        "--cells", type=Path,
+        help="folder of all cells' results, for a teacher's weights; default: beside --out",
+    )  # fmt: skip
     parser.add_argument("--config-dir", type=Path, default=Path("config"), help="default: config")
     parser.add_argument("--workers", type=int, default=0, help="loader workers; change no result")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -49,7 +53,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def find_cell(args: argparse.Namespace) -> Cell:
-    """The cell that the command line means."""
+    """The cell that the command line means, of the study or one that the study's cells need."""
     plan = Planner(args.config_dir).plan(args.study, args.scale)
     if args.cell is not None:
         return plan.cell(args.cell)
@@ -120,11 +124,14 @@ def check_betons(folder: Path, cell: Cell) -> None:
 def train(args: argparse.Namespace, cell: Cell, lease, stop) -> None:
     """Train the cell and write its results."""
     from ablation import loop, provenance, record
+    from ablation.compute import choose_device
     from ablation.lease import others_here
+    from ablation.teacher import starting_weights, teacher_of
 
     check_betons(args.data, cell)
     started = datetime.datetime.now(datetime.UTC)
-    device = loop.choose_device(args.device)
+    device = choose_device(args.device)
+    cells = args.cells or args.out.parent
     trainer = loop.Trainer(
         cell.config,
         cell.dataset.lock,
@@ -137,6 +144,8 @@ def train(args: argparse.Namespace, cell: Cell, lease, stop) -> None:
         stop=stop,
         before_save=lease.check,
         alone=lambda: not others_here(args.checkpoints, lease.path),
+        start=starting_weights(cell, cells),
+        teacher=teacher_of(cell, cells, device),
     )
     state = trainer.run(BEGAN)
     lease.check()
@@ -144,8 +153,8 @@ def train(args: argparse.Namespace, cell: Cell, lease, stop) -> None:
         "steps_per_epoch": trainer.steps_per_epoch,
         "train_images": len(trainer.train_set),
         "val_images": len(trainer.val_set),
-        "parameters": sum(p.numel() for p in trainer.model.parameters()),
-        "weight_decay_scalars": trainer.optimizer.record(),
+        "parameters": sum(p.numel() for p in trainer.learner.model.parameters()),
+        "weight_decay_scalars": trainer.learner.optimizer.record(),
     }
     finished = datetime.datetime.now(datetime.UTC)
     record.write_results(
@@ -161,14 +170,15 @@ def train(args: argparse.Namespace, cell: Cell, lease, stop) -> None:
             "started": started.isoformat(timespec="seconds"),
             "finished": finished.isoformat(timespec="seconds"),
         },
-        weights={"cell_id": cell.id, "model": trainer.model.state_dict()},
+        weights={"cell_id": cell.id, "model": trainer.final_model().state_dict()},
     )
     say(f"done in {time.time() - BEGAN:.1f} s: {args.out}")
 
 
 def timing(trainer) -> dict:
     """The content of timing.json: what differs from run to run."""
-    from ablation import loop, record
+    from ablation import record
+    from ablation.compute import peak_mem_gib
 
     state = trainer.state
     times = {key: sum(t[key] for t in state.times) for key in ("train_time_s", "eval_time_s")}
@@ -178,7 +188,7 @@ def timing(trainer) -> dict:
         "startup_time_s": state.startup_time_s,
         "wall_time_s": trainer.wall_time_s(),
         "images_per_s": images / max(times["train_time_s"], 1e-9),
-        "peak_mem_gib": loop.peak_mem_gib(trainer.device),
+        "peak_mem_gib": peak_mem_gib(trainer.device),
         "energy_j": None,  # no meter is read yet, and no estimate is made
         "energy_source": None,
         "seconds_to_top1": record.seconds_to(state.epochs, state.times),
@@ -189,12 +199,12 @@ def timing(trainer) -> dict:
 
 def describe(args: argparse.Namespace, cell: Cell) -> dict:
     """The content of cell.json: what was trained, and how to train it again."""
+    which = [f"--variant {shlex.quote(cell.variant.label)}", f"--seed {cell.config.seed}"]
     command = [
         "python workflow/train_cell.py",
         f"--study {shlex.quote(args.study)}",
         f"--scale {shlex.quote(args.scale)}",
-        f"--variant {shlex.quote(cell.variant.label)}",
-        f"--seed {cell.config.seed}",
+        *([f"--cell {cell.id}"] if cell.needed else which),
         f"--data {shlex.quote(str(args.data))}",
         f"--out {shlex.quote(str(args.out))}",
         f"--checkpoints {shlex.quote(str(args.checkpoints))}",

@@ -106,7 +106,8 @@ EDITS = {
     "boolean for a number on an axis": (
         STUDY, "[0.1, 0.2]", "[0.1, off]", "{c}/studies/s.yaml, lr=off: lr: " + NOT_BOOL),
     "not a number": (
-        RECIPE, "lr: 0.1", "lr: fast", "{c}/recipes/r.yaml: lr: wants a number, got 'fast'"),
+        RECIPE, "lr: 0.1", "lr: fast", "{c}/recipes/r.yaml: lr: wants a number or keys "
+        "with values, got 'fast'"),
     "not a whole number": (
         RECIPE, "epochs: 4", "epochs: 4.5",
         "{c}/recipes/r.yaml: epochs: wants a whole number, got 4.5"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
+
+from .compute import autocast
 
 if TYPE_CHECKING:
     from .data.source import Source
@@ -32,6 +35,13 @@ class Normalize:
         """(b, h, w, 3) uint8 to (b, 3, h, w) float32 in channels-last memory."""
         return ((images.float() - self.mean) / self.std).permute(0, 3, 1, 2)
 
+    def to_another(self, other: Normalize) -> tuple[torch.Tensor, torch.Tensor]:
+        """(factor, shift), each (3, 1, 1): x * factor + shift of this normalisation's images are
+        the other's."""
+        factor = self.std / other.std
+        shift = (self.mean - other.mean) / other.std
+        return factor[:, None, None], shift[:, None, None]
+
 
 def correct_counts(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """(2,) int64: how many of a batch are right at the first, and among the five first.
@@ -44,33 +54,38 @@ def correct_counts(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def evaluate(
-    model: torch.nn.Module,
+    model: Callable[[torch.Tensor], torch.Tensor],
     source: Source,
     samples: np.ndarray,
     windows: np.ndarray,
     normalize: Normalize,
     *,
     batch_size: int,
+    size: int,
     device: torch.device,
+    flip: bool = False,
+    precision: str = "fp32",
 ) -> dict[str, float]:
     """Mean loss (without label smoothing), top-1 and top-5 in percent over `samples`.
 
-    windows: (n, 4) int32 of all samples of the source. Every sample counts exactly once.
+    model: in evaluation mode; windows: (n, 4) int32 of all samples of the source; size: side of
+    the images, pixels; flip: the mean of the logits for an image and its mirror image counts.
+    Every sample counts exactly once.
     """
-    was_training = model.training
-    model.eval()
     loss = torch.zeros((), dtype=torch.float64, device=device)
     correct = torch.zeros(2, dtype=torch.int64, device=device)
     counted = 0
     with torch.inference_mode():
-        for batch in source.batches(samples, windows, batch_size):
-            images = torch.from_numpy(batch.images).to(device)
+        for batch in source.batches(samples, windows, batch_size, size):
+            images = normalize(torch.from_numpy(batch.images).to(device))
             labels = torch.from_numpy(batch.labels).to(device)
-            logits = model(normalize(images))
+            with autocast(precision, device):
+                logits = model(images).float()
+                if flip:
+                    logits = (logits + model(images.flip(3)).float()) / 2
             loss += cross_entropy(logits, labels, reduction="sum").double()
             correct += correct_counts(logits, labels)
             counted += len(labels)
-    model.train(was_training)
     if counted != len(samples):
         raise RuntimeError(f"evaluated {counted} of {len(samples)} samples")
     top1, top5 = (100.0 * correct.double() / counted).tolist()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ from .identity import cell_id, digest
 from .models import MODELS
 from .models.zoo import arch_names
 from .overrides import at_scale, override
+from .weights import OtherCell
+from .weights.base import Weights
 
 # Above this many bytes of pixels a dataset is streamed: memory of a job is a few GB.
 RESIDENT_BYTES = 2 * 1024**3
@@ -84,6 +86,10 @@ class Cell:
     variant: Variant
     config: CellConfig
     dataset: Dataset
+    parents: tuple[Cell, ...] = ()
+    """Cells whose weights this one needs: its teacher, what it starts from; trained first."""
+    needed: bool = False
+    """Whether the plan holds it for its weights alone; it is then a variant of another study."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +122,35 @@ class StudyPlan:
             ]
         )
 
+    @cached_property
+    def parents(self) -> tuple[Cell, ...]:
+        """Every cell whose weights a cell of this study needs, and those that these need."""
+        found: dict[str, Cell] = {}
+        todo = [parent for cell in self.cells for parent in cell.parents]
+        while todo:
+            parent = todo.pop()
+            if parent.id not in found:
+                found[parent.id] = parent
+                todo += parent.parents
+        return tuple(found.values())
+
+    def missing_files(self, trained: Path) -> list[str]:
+        """One line for each file of weights that is not there, with where to put it.
+
+        trained: folder of all cells' results; a trained cell needs its file no more.
+        """
+        lines: dict[str, None] = {}
+        for cell in (*self.cells, *self.parents):
+            if (trained / cell.id / "metrics.json").exists():
+                continue
+            for key, weights in given_weights(cell.config).items():
+                if (line := weights.missing()) is not None:
+                    lines[f"{cell.variant.label}: {key}: {line}"] = None
+        return list(lines)
+
     def cell(self, cell: str) -> Cell:
-        """The cell of an id; ConfigError when the study has none such."""
-        for candidate in self.cells:
+        """The cell of an id, of the study or one that it needs; ConfigError when there is none."""
+        for candidate in (*self.cells, *self.parents):
             if candidate.id == cell:
                 return candidate
         raise ConfigError(f"study {self.name} at scale {self.scale_name} has no cell {cell}")
@@ -130,9 +162,23 @@ class Planner:
     def __init__(self, config_dir: Path | str = "config") -> None:
         self.config_dir = Path(config_dir)
         self._datasets: dict[str, Dataset] = {}
+        self._plans: dict[tuple[str, str], StudyPlan] = {}
+        self._open: list[str] = []
 
     def plan(self, study: str, scale: str) -> StudyPlan:
         """The plan of one study at one scale; every mistake in its files is a ConfigError."""
+        if (study, scale) not in self._plans:
+            if study in self._open:
+                circle = " -> ".join([*self._open[self._open.index(study) :], study])
+                raise ConfigError(f"studies take weights from each other in a circle: {circle}")
+            self._open.append(study)
+            try:
+                self._plans[study, scale] = self._plan(study, scale)
+            finally:
+                self._open.pop()
+        return self._plans[study, scale]
+
+    def _plan(self, study: str, scale: str) -> StudyPlan:
         where = str(self.config_dir / "studies" / f"{study}.yaml")
         config = load_study(self.config_dir, study)
         recipe = load_recipe(self.config_dir, config.recipe, f"{where}: recipe")
@@ -149,7 +195,7 @@ class Planner:
             if published.variant:
                 _match(variants, published.variant, f"{where}: published.{number}.variant")
         seeds = config.seed_list[: scale_config.max_seeds]
-        cells = tuple(self._cell(v, seed, at) for v in variants for seed in seeds)
+        cells = tuple(self._cell(v, seed, scale, at) for v in variants for seed in seeds)
         return StudyPlan(study, scale, config, scale_config, recipe, variants, baseline, cells)
 
     def dataset(self, name: str, where: str = "") -> Dataset:
@@ -169,18 +215,60 @@ class Planner:
                 hint = nearest(label, _model_labels())
                 raise ConfigError(f"{where}: models: there is no model '{label}'{hint}")
 
-    def _cell(self, variant: Variant, seed: int, where: str) -> Cell:
+    def _cell(self, variant: Variant, seed: int, scale: str, where: str) -> Cell:
         where, training = f"{where}, {variant.label}", variant.training
         dataset = self.dataset(training.dataset, f"{where}: dataset")
         _check_data(training, dataset, where)
         reading = training.reading
         if reading == "auto":
             reading = "resident" if dataset.resident_bytes <= RESIDENT_BYTES else "streaming"
-        config = CellConfig.model_construct(
-            **{**{f: getattr(training, f) for f in Training.model_fields}, "reading": reading},
-            seed=seed,
+        values = {f: getattr(training, f) for f in Training.model_fields}
+        values |= {"reading": reading, "lr": training.absolute_lr, "seed": seed}
+        parents = []
+        for key, weights in given_weights(training).items():
+            if isinstance(weights, OtherCell):
+                parent = self._parent(weights, seed, scale, f"{where}: {key}")
+                _check_classes(training, key, parent, dataset, where)
+                parents.append(parent)
+                outer, inner = key.split(".")
+                found = weights.model_copy(update={"cell_id": parent.id})
+                values[outer] = values[outer].model_copy(update={inner: found})
+        config = CellConfig.model_construct(**values)
+        return Cell(cell_id(config, dataset.digest), variant, config, dataset, tuple(parents))
+
+    def _parent(self, weights: OtherCell, seed: int, scale: str, where: str) -> Cell:
+        """The cell that another takes its weights from; its seed need not be of its study."""
+        if weights.cell_id is not None:
+            raise ConfigError(f"{where}.cell_id is filled in by the plan; leave it out")
+        find(self.config_dir, "studies", weights.study, f"{where}.study")
+        plan = self.plan(weights.study, scale)
+        variant = _match(plan.variants, weights.variant, f"{where}.variant")
+        seed = seed if weights.seed is None else weights.seed
+        cell = self._cell(variant, seed, scale, f"{weights.study} at scale {scale}")
+        return replace(cell, needed=True)
+
+
+def given_weights(training: Training) -> dict[str, Weights]:
+    """Dotted key -> where weights come from that a training is given."""
+    found: dict[str, Weights] = {}
+    if training.pretrained is not None:
+        found["pretrained.weights"] = training.pretrained.weights
+    if training.distill is not None:
+        found["distill.teacher"] = training.distill.teacher
+    return found
+
+
+def _check_classes(
+    training: Training, key: str, parent: Cell, dataset: Dataset, where: str
+) -> None:
+    """Outputs are compared or kept: both cells know the same classes."""
+    if key == "pretrained.weights" and training.pretrained.head == "new":
+        return
+    if parent.dataset.lock.classes != dataset.lock.classes:
+        hint = "; `head: new` gives the cell a head of its own" if "pretrained" in key else ""
+        raise ConfigError(
+            f"{where}: {key}: {parent.dataset.name} and {dataset.name} have other classes{hint}"
         )
-        return Cell(cell_id(config, dataset.digest), variant, config, dataset)
 
 
 @cache

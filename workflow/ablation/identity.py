@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
-from .config.base import Technique
+from .config.base import Config, Technique
 from .config.recipe import CellConfig
 
 # Values that are left out of the digest. A new field enters the configuration together with a line
@@ -15,7 +16,25 @@ from .config.recipe import CellConfig
 IDENTITY_DEFAULTS: dict[str, Any] = {
     "schedule.cooldown_epochs": 0.0,
     "clip_grad_norm": None,
+    "val_img_size": None,
+    "flip_tta": False,
+    "progressive_resize": None,
+    "accumulate": 1,
+    "repeated_augment": 1,
+    "averaging": None,
+    "pretrained": None,
+    "distill": None,
+    "compute.channels_last": True,
+    "compute.compile": False,
+    "compute.tf32": False,
 }
+
+# What only says where something is found: its content counts, by a digest or a cell's id beside it.
+_PLACES = tuple(
+    f"{origin}.{key}"
+    for origin in ("pretrained.weights", "distill.teacher")
+    for key in ("study", "variant", "seed", "path")
+)
 
 # Raised by hand when a change of the training loop, the evaluation, the draws or the readers can
 # change results: every cell is then a new one.
@@ -39,18 +58,27 @@ def identity(config: CellConfig, dataset: str) -> dict[str, Any]:
     kept = {
         key: value
         for key, value in flat.items()
-        if key not in IDENTITY_DEFAULTS or IDENTITY_DEFAULTS[key] != value
+        if (key not in IDENTITY_DEFAULTS or IDENTITY_DEFAULTS[key] != value)
+        and not any(key == place or key.startswith(f"{place}.") for place in _PLACES)
     }
-    for field in type(config).model_fields:
-        technique = getattr(config, field)
+    for field, technique in _techniques(config, ""):
         # A version of 1 is left out, so that a technique may become versioned later.
-        if isinstance(technique, Technique) and technique.version > 1:
+        if technique.version > 1:
             kept[f"{field}@version"] = technique.version
     if LOOP_VERSION > 1:
         kept["loop@version"] = LOOP_VERSION
     # The dataset's name is a label: its content is what counts.
     kept["dataset"] = dataset
     return kept
+
+
+def _techniques(config: Config, above: str) -> Iterator[tuple[str, Technique]]:
+    for field in type(config).model_fields:
+        value = getattr(config, field)
+        if isinstance(value, Technique):
+            yield f"{above}{field}", value
+        if isinstance(value, Config):
+            yield from _techniques(value, f"{above}{field}.")
 
 
 def digest(content: Any) -> str:

@@ -6,29 +6,33 @@ steps is weights, optimizer and the record so far: a cell can be cut anywhere an
 
 from __future__ import annotations
 
+import copy
+import itertools
 import math
-import os
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch.optim.swa_utils import update_bn
 
 from . import checkpoint
+from .compute import prepare_torch
 from .config.dataset import DatasetLock
 from .config.recipe import CellConfig
 from .data.draws import Draws, generator, torch_seed
 from .data.source import Batch, Source, open_source
 from .data.windows import centre_windows
 from .errors import StopRequested, UserError
-from .evaluate import Normalize, correct_counts, evaluate
+from .evaluate import Normalize, evaluate
 from .identity import digest
+from .learner import Learner
 from .provenance import hardware_kind
 from .record import finite
+from .teacher import Teacher
 
 _CHECK_EVERY = 50  # steps between looks at the loss: each look waits for the GPU
 _SAY_EVERY_S = 15.0
@@ -57,6 +61,8 @@ class State:
     machines: list[str] = field(default_factory=list)
     """Kind of hardware of each attempt: times of a cell that changed it are not comparable."""
     alone: bool = True
+    schedule: dict[str, Any] = field(default_factory=dict)
+    """What the schedule remembers, if it is no function of progress."""
     diverged_at: dict[str, int | None] | None = None
 
 
@@ -81,7 +87,10 @@ class Trainer:
         stop: Callable[[], bool] = lambda: False,
         before_save: Callable[[], None] = lambda: None,
         alone: Callable[[], bool] = lambda: True,
+        start: dict[str, torch.Tensor] | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
+        """start: weights that the training starts from, in place of random ones."""
         self.config, self.cell_id, self.device = config, cell_id, device
         self.checkpoint_path = checkpoint_path
         self.say, self.stop, self.before_save, self.alone = say, stop, before_save, alone
@@ -89,26 +98,36 @@ class Trainer:
         self.began = time.time()
         self.earlier_wall_s = 0.0
         prepare_torch(config, device)
-        read = {"img_size": config.img_size, "workers": workers}
-        share, val_share = config.train_share, config.val_share
         self.train_set = open_source(
-            config.reading, betons / "train.beton", split="train", share=share, **read
+            config.reading,
+            betons / "train.beton",
+            split="train",
+            share=config.train_share,
+            workers=workers,
         )
         self.val_set = open_source(
-            config.reading, betons / "val.beton", split="val", share=val_share, **read
+            config.reading,
+            betons / "val.beton",
+            split="val",
+            share=config.val_share,
+            workers=workers,
         )
-        self.classes = len(lock.classes)
-        self.normalize = Normalize.of(lock.mean, lock.std, device)
-        torch.manual_seed(torch_seed("weights", config.seed))
-        self.model = config.model.build(self.classes).to(device, memory_format=torch.channels_last)
-        self._try_model()
-        self.optimizer = config.optimizer.start(self.model)
         self.steps_per_epoch = len(self.train_set) // config.batch_size
         if self.steps_per_epoch == 0:
             raise UserError(
                 f"batch_size {config.batch_size} is larger than the {len(self.train_set)} images "
                 f"that train_share {config.train_share:g} leaves of {betons / 'train.beton'}"
             )
+        self.learner = Learner(
+            config,
+            len(lock.classes),
+            Normalize.of(lock.mean, lock.std, device),
+            device,
+            steps_per_epoch=self.steps_per_epoch,
+            start=start,
+            teacher=teacher,
+        )
+        self.final: torch.nn.Module | None = None
         clean = generator("clean").permutation(len(self.train_set))
         self.clean_samples = np.sort(clean[: config.measure.clean_images])
 
@@ -137,17 +156,10 @@ class Trainer:
         config, state = self.config, self.state
         began, said = time.perf_counter(), time.perf_counter()
         first = state.step
-        draws = Draws(config.seed, state.epoch, len(self.train_set))
-        order = draws.order()[: self.steps_per_epoch * config.batch_size]
-        windows = config.augment.windows(
-            self.train_set.sizes, draws, crop_ratio=config.val_crop_ratio
-        )
-        self.model.train()
+        draws, batches = self.epoch_batches(state.epoch, first)
+        self.learner.model.train()
         losses = torch.zeros(self.steps_per_epoch, device=self.device)
         correct = torch.zeros(2, dtype=torch.int64, device=self.device)
-        batches = self.train_set.batches(
-            order[first * config.batch_size :], windows, config.batch_size
-        )
         for batch in batches:
             losses[state.step], hits = self.train_step(batch, draws)
             correct += hits
@@ -163,29 +175,30 @@ class Trainer:
                 self._stop()
         self._add_up(losses, correct, first, began)
 
+    def epoch_batches(self, epoch: int, first: int = 0) -> tuple[Draws, Iterator[Batch]]:
+        """The draws of an epoch (from 0), and its batches from step `first` on."""
+        config, growing = self.config, self.config.progressive_resize
+        size = config.img_size if growing is None else growing.size(epoch, config.img_size)
+        draws = Draws(config.seed, epoch, len(self.train_set), config.repeated_augment)
+        order = draws.order()[: self.steps_per_epoch * config.batch_size]
+        sizes = np.tile(self.train_set.sizes, (config.repeated_augment, 1))
+        windows = config.augment.windows(sizes, draws, crop_ratio=config.val_crop_ratio)
+        rest = order[first * config.batch_size :]
+        return draws, self.train_set.batches(rest, windows, config.batch_size, size)
+
     def train_step(self, batch: Batch, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
         """One update; returns the batch's mean loss and its right answers (first, among five)."""
-        config, state = self.config, self.state
-        # Whatever the model itself draws (dropout) is a function of seed, epoch and step.
-        torch.manual_seed(torch_seed("model", config.seed, state.epoch, state.step))
-        images = torch.from_numpy(batch.images).to(self.device)
-        labels = torch.from_numpy(batch.labels).to(self.device)
-        images = config.augment.batch(images, batch.index, draws)
-        logits = self.model(self.normalize(images))
-        loss = config.loss(logits, labels)
-        self.model.zero_grad(set_to_none=True)
-        loss.backward()
-        if config.clip_grad_norm is not None:
-            # A norm that is not finite makes the weights so: seen by the next look at the loss.
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_grad_norm)
-        self.optimizer.step(self.lr())
-        return loss.detach(), correct_counts(logits.detach(), labels)
+        state = self.state
+        return self.learner.update(
+            batch, draws, epoch=state.epoch, step=state.step, lr=self.lr()
+        )
 
     def lr(self) -> float:
         """Learning rate of the step that comes next."""
         state = self.state
         epoch = state.epoch + state.step / self.steps_per_epoch
-        return self.config.schedule.lr(self.config.lr, epoch, self.config.epochs)
+        lr = self.config.schedule.lr(self.config.lr, epoch, self.config.epochs)
+        return lr * state.schedule.get("factor", 1.0)
 
     def end_epoch(self) -> None:
         """Evaluate, add the epoch to the record, save the state."""
@@ -199,8 +212,7 @@ class Trainer:
             "train_top1": 100.0 * top1 / images,
             "train_top5": 100.0 * top5 / images,
         }
-        record |= _prefixed("val", self._evaluate(self.val_set, np.arange(len(self.val_set))))
-        record |= _prefixed("clean", self._clean())
+        record |= self._validate()
         if not finite(record):
             state.diverged_at = {"epoch": state.epoch + 1, "step": None}
             raise Diverged
@@ -212,6 +224,7 @@ class Trainer:
         }
         state.epochs.append(record)
         state.times.append(times)
+        state.schedule = self.config.schedule.after_epoch(state.schedule, record["val_loss"])
         state.epoch += 1
         state.sums, state.train_time_s = [0.0, 0.0, 0.0], 0.0
         state.alone = state.alone and self.alone()
@@ -220,44 +233,92 @@ class Trainer:
         if state.epoch < self.config.epochs and self.stop():
             self._stop(saved=True)
 
-    def _try_model(self) -> None:
-        """One image through the model: a model that wants another image size is told at once."""
-        size = self.config.img_size
-        self.model.eval()
-        try:
-            with torch.inference_mode():
-                self.model(torch.zeros(1, 3, size, size, device=self.device))
-        except (AssertionError, RuntimeError, ValueError) as error:
-            if "memory" in str(error).lower():
-                raise
-            raise UserError(
-                f"the model {self.config.model.label} does not take images of img_size {size}: "
-                f"{str(error).splitlines()[0] if str(error) else type(error).__name__}"
-            ) from None
-
     # -- parts -----------------------------------------------------------------------------------
 
-    def _evaluate(self, source: Source, samples: np.ndarray) -> dict[str, float]:
-        # A streaming source compiles a pipeline per batch size: there, training's own is used.
-        streaming = self.config.reading == "streaming"
-        resident = _RESIDENT_EVAL_BATCH[self.device.type]
-        return evaluate(
-            self.model,
-            source,
-            samples,
-            centre_windows(source.sizes, crop_ratio=self.config.val_crop_ratio),
-            self.normalize,
-            batch_size=self.config.batch_size if streaming else resident,
-            device=self.device,
+    def _validate(self) -> dict[str, Any]:
+        """Accuracies at the end of an epoch, of the average of weights where there is one.
+
+        At the last epoch those of the trained weights themselves stand beside it.
+        """
+        learner, number = self.learner, self.state.epoch + 1
+        last = number == self.config.epochs
+        if learner.average is None:
+            learner.model.eval()
+            val = self._evaluate(learner.model, self.val_set, np.arange(len(self.val_set)))
+            return _prefixed("val", val) | _prefixed("clean", self._clean(learner.model))
+        trained = None
+        if last or learner.average.wants_trained(number):
+            learner.model.eval()
+            trained = self._evaluate(learner.model, self.val_set, np.arange(len(self.val_set)))
+        learner.average.after_epoch(learner.model, number, trained["top1"] if trained else 0.0)
+        model = self.averaged_model()
+        if model is not None or trained is None:
+            model = model or learner.model.eval()
+            val = self._evaluate(model, self.val_set, np.arange(len(self.val_set)))
+        else:
+            model, val = learner.model, trained
+        self.final = model if last else None
+        raw = trained if last else dict.fromkeys(("loss", "top1", "top5"))
+        return (
+            _prefixed("val", val) | _prefixed("raw_val", raw) | _prefixed("clean", self._clean(model))
         )
 
-    def _clean(self) -> dict[str, float | None]:
+    def final_model(self) -> torch.nn.Module:
+        """The model that the cell yields: of the average of weights where there is one."""
+        if self.learner.average is None or self.state.diverged_at is not None:
+            return self.learner.model
+        if self.final is None:  # resumed after the last epoch
+            self.final = self.averaged_model()
+        return self.final
+
+    def averaged_model(self) -> torch.nn.Module | None:
+        """A copy of the model with the average of weights of the current epoch, if there is one."""
+        average, config = self.learner.average, self.config
+        weights = average.weights(self.state.epoch + 1)
+        if weights is None:
+            return None
+        model = copy.deepcopy(self.learner.model)
+        model.load_state_dict(weights)
+        if average.bn_images:
+            steps = min(self.steps_per_epoch, math.ceil(average.bn_images / config.batch_size))
+            # The images of one epoch more than there are: their draws are nobody else's.
+            draws, batches = self.epoch_batches(config.epochs)
+            everything = slice(None)
+            shown = (
+                self.learner.inputs(batch, everything, draws, step)[0]
+                for step, batch in enumerate(itertools.islice(batches, steps))
+            )
+            torch.manual_seed(torch_seed("recalibrate", config.seed))
+            update_bn(shown, model)
+        return model.eval()
+
+    def _evaluate(
+        self, model: torch.nn.Module, source: Source, samples: np.ndarray
+    ) -> dict[str, float]:
+        config = self.config
+        # A streaming source compiles a pipeline per batch size: there, training's own is used.
+        streaming = config.reading == "streaming"
+        resident = _RESIDENT_EVAL_BATCH[self.device.type]
+        return evaluate(
+            model,
+            source,
+            samples,
+            centre_windows(source.sizes, crop_ratio=config.val_crop_ratio),
+            self.learner.normalize,
+            batch_size=config.batch_size if streaming else resident,
+            size=config.val_img_size or config.img_size,
+            device=self.device,
+            flip=config.flip_tta,
+            precision=config.precision,
+        )
+
+    def _clean(self, model: torch.nn.Module) -> dict[str, float | None]:
         """Accuracy on the fixed training subset, at the epochs at which it is measured."""
         number, measure = self.state.epoch + 1, self.config.measure
         due = number % measure.clean_every == 0 or number == self.config.epochs
         if not due or not len(self.clean_samples):
             return {"loss": None, "top1": None, "top5": None}
-        return self._evaluate(self.train_set, self.clean_samples)
+        return self._evaluate(model, self.train_set, self.clean_samples)
 
     def _check_finite(self, losses: torch.Tensor, first: int) -> None:
         done = losses[first : self.state.step]
@@ -287,11 +348,7 @@ class Trainer:
         checkpoint.save(
             self.checkpoint_path,
             self.cell_id,
-            {
-                "model": self.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "state": vars(self.state),
-            },
+            {**self.learner.state_dict(), "state": vars(self.state)},
         )
 
     def wall_time_s(self) -> float:
@@ -304,8 +361,7 @@ class Trainer:
         if saved is None:
             return
         try:
-            self.model.load_state_dict(saved["model"])
-            self.optimizer.load_state_dict(saved["optimizer"])
+            self.learner.load_state_dict(saved)
             self.state = State(**saved["state"])
         except (KeyError, TypeError, ValueError, RuntimeError, IndexError, AttributeError):
             raise UserError(
@@ -348,35 +404,3 @@ class Trainer:
 def _prefixed(prefix: str, values: dict[str, Any]) -> dict[str, Any]:
     return {f"{prefix}_{key}": value for key, value in values.items()}
 
-
-def prepare_torch(config: CellConfig, device: torch.device) -> None:
-    """Threads and determinism: the same cell gives the same bits on one kind of hardware."""
-    torch.set_num_threads(config.compute.threads)
-    if device.type != "cuda":
-        return
-    torch.backends.cudnn.benchmark = not config.compute.deterministic
-    # fp32 means fp32: TF32 keeps 10 bits of the mantissa.
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
-    if config.compute.deterministic:
-        torch.use_deterministic_algorithms(True)
-
-
-def choose_device(name: str) -> torch.device:
-    """`auto` is the first GPU if there is one. Call before anything else touches the GPU."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("no GPU can be used here; see what nvidia-smi says, or give --device cpu")
-    return torch.device(name)
-
-
-def peak_mem_gib(device: torch.device) -> float:
-    """Largest memory so far, GiB: the GPU's if the cell runs on one, else this process's."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**30
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30

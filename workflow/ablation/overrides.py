@@ -11,6 +11,7 @@ from .config.load import validate
 from .config.recipe import Training
 from .config.scale import ScaleConfig
 from .config.units import InEpochs
+from .averaging import Ema
 from .errors import ConfigError, nearest
 
 
@@ -56,18 +57,72 @@ def at_scale(training: Training, scale: ScaleConfig, where: str) -> Training:
     epochs = max(1, round(training.epochs / scale.epochs_divide_by))
     content = _stretch(training, epochs, training.epochs)
     content["epochs"] = epochs
+    content["lr"] = training.absolute_lr
     content["batch_size"] = _divide_batch(training.batch_size, scale.batch_divide_by, where)
     content["dataset"] = scale.datasets.get(training.dataset, training.dataset)
-    content["img_size"] = scale.img_sizes.get(training.img_size, training.img_size)
     content["train_share"] = training.train_share * scale.train_share
     content["val_share"] = training.val_share * scale.val_share
+    _map_sizes(content, training, scale, where)
     if training.model.label in scale.models:
         content["model"] = scale.models[training.model.label].model_dump()
+    _map_weights(content, training, scale)
     for key in ("val_crop_ratio", "compute", "measure"):
         replacement = getattr(scale, key)
         if replacement is not None:
             content[key] = replacement
+    _refuse_counted_in_updates(training, content, where)
     return validate(Training, content, where)
+
+
+def _map_sizes(
+    content: dict[str, Any], training: Training, scale: ScaleConfig, where: str
+) -> None:
+    """Every image size by the scale's table; with another dataset, none is left as it is."""
+
+    def mapped(side: int, key: str) -> int:
+        if side not in scale.img_sizes and training.dataset in scale.datasets:
+            raise ConfigError(f"{where}: {key} {side} has no place in the scale's img_sizes")
+        return scale.img_sizes.get(side, side)
+
+    content["img_size"] = mapped(training.img_size, "img_size")
+    if training.val_img_size is not None:
+        content["val_img_size"] = mapped(training.val_img_size, "val_img_size")
+    growing = training.progressive_resize
+    if growing is not None:
+        inner = content["progressive_resize"]
+        inner["start_size"] = mapped(growing.start_size, "progressive_resize.start_size")
+        multiple = growing.multiple * content["img_size"] / training.img_size
+        if multiple != round(multiple):
+            raise ConfigError(
+                f"{where}: progressive_resize.multiple {growing.multiple} becomes {multiple:g} "
+                "pixels with the scale's img_sizes"
+            )
+        inner["multiple"] = round(multiple)
+
+
+def _map_weights(content: dict[str, Any], training: Training, scale: ScaleConfig) -> None:
+    """Given weights by the scale's table: a teacher for another teacher."""
+    if training.pretrained is not None:
+        weights = training.pretrained.weights
+        if weights.label in scale.weights:
+            content["pretrained"]["weights"] = scale.weights[weights.label].model_dump()
+    if training.distill is not None:
+        teacher = training.distill.teacher
+        if teacher.label in scale.weights:
+            replacement = scale.weights[teacher.label].model_dump()
+            content["distill"] |= {"teacher": replacement, "teacher_model": None}
+
+
+def _refuse_counted_in_updates(training: Training, content: dict[str, Any], where: str) -> None:
+    """A decay per update means another half-life where a training has other updates."""
+    mapped = ("epochs", "batch_size", "dataset", "train_share")
+    if not isinstance(training.averaging, Ema) or training.averaging.decay is None:
+        return
+    if any(content[key] != getattr(training, key) for key in mapped):
+        raise ConfigError(
+            f"{where}: averaging.decay counts in updates, which are others at this scale; give "
+            "averaging.half_life_epochs instead (ln 0.5 / ln decay updates)"
+        )
 
 
 def _divide_batch(batch_size: int, divisor: float, where: str) -> int:

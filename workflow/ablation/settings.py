@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
+
 from .config.base import Technique
 from .config.recipe import Described, Training
 from .grid import StudyPlan, format_value
@@ -11,6 +13,8 @@ from .markup import Column, Entry, Table
 
 # Which reader is used changes no number that the document speaks of; `auto` is not yet a choice.
 _LEFT_OUT = {"reading"}
+# A learning rate by rule is worked out before the scale's mapping: `lr` itself stands beside them.
+_RULES = ("lr.per_256", "lr.rule")
 _COLUMNS = ("Setting", "As the study has it", "Run here", "Where from")
 
 
@@ -25,7 +29,7 @@ def settings_table(plan: StudyPlan) -> Table:
             theirs, ours = _values(documents, key), _values(here, key)
             if (len(theirs) > 1) != swept:
                 continue
-            changed = theirs != ours
+            changed = theirs != ours and key not in _RULES
             if changed:
                 marked.append(len(rows))
             name = f"{key} (swept)" if swept else key
@@ -49,13 +53,25 @@ def flat(training: Training) -> dict[str, str]:
             continue
         if key == "model":
             found[key] = model_text(training)
-        elif isinstance(value, Technique):
-            found[key] = value.name
-            found |= {f"{key}.{k}": v for k, v in _options(value).items() if k != "name"}
-        elif hasattr(value, "model_dump"):
-            found |= {f"{key}.{k}": v for k, v in _options(value).items()}
+        elif key == "lr" and isinstance(value, BaseModel):
+            found[key] = _plain(training.absolute_lr)
+            found |= _parts(key, value)
+        elif isinstance(value, BaseModel):
+            found |= _parts(key, value)
         else:
             found[key] = _plain(value)
+    return found
+
+
+def _parts(key: str, value: BaseModel) -> dict[str, str]:
+    """Dotted key -> value of a technique's or another part's options, the unused ones left out."""
+    found = {key: value.name} if isinstance(value, Technique) else {}
+    for option in type(value).model_fields:
+        inner = getattr(value, option)
+        if isinstance(inner, BaseModel):
+            found |= _parts(f"{key}.{option}", inner)
+        elif inner is not None and option != "name":
+            found[f"{key}.{option}"] = _plain(inner)
     return found
 
 
@@ -72,6 +88,10 @@ def _options(model: Any) -> dict[str, str]:
 
 
 def _plain(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(v)}" for key, v in value.items())
     if isinstance(value, (list, tuple)):
         return ", ".join(_plain(v) for v in value)
     return format_value(value)

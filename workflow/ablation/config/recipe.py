@@ -2,23 +2,127 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal, Union
 
 from pydantic import Field, model_validator
 
 from ..augment import AUGMENTATIONS
+from ..averaging import AVERAGES
 from ..losses import LOSSES
 from ..models import MODELS
 from ..optim import OPTIMIZERS
 from ..schedules import SCHEDULES
+from ..weights import WEIGHTS
 from .base import Config, Count, Fraction, Positive, Whole
+from .units import Epochs
 
 AnyModel = Annotated[Union[MODELS], Field(discriminator="name")]  # noqa: UP007
 AnyOptimizer = Annotated[Union[OPTIMIZERS], Field(discriminator="name")]  # noqa: UP007
 AnySchedule = Annotated[Union[SCHEDULES], Field(discriminator="name")]  # noqa: UP007
 AnyLoss = Annotated[Union[LOSSES], Field(discriminator="name")]  # noqa: UP007
 AnyAugmentation = Annotated[Union[AUGMENTATIONS], Field(discriminator="name")]  # noqa: UP007
+AnyAveraging = Annotated[Union[AVERAGES], Field(discriminator="name")]  # noqa: UP007
+AnyWeights = Annotated[Union[WEIGHTS], Field(discriminator="name")]  # noqa: UP007
 Share = Annotated[Fraction, Field(gt=0)]
+
+
+class ScaledLR(Config):
+    """A learning rate that follows the global batch size of the recipe.
+
+    Goyal et al. 2017 (arXiv 1706.02677, section 2.1), linear; You et al. 2020 (arXiv 1904.00962,
+    section 4.3), square root. A scale divides every batch size alike and leaves the rate as it is.
+    """
+
+    per_256: Positive
+    """Learning rate at a batch size of 256."""
+    rule: Literal["linear", "sqrt"] = "linear"
+    """How it grows with the batch size."""
+
+    def absolute(self, batch_size: int) -> float:
+        """The learning rate at a batch size."""
+        share = batch_size / 256
+        return self.per_256 * (share if self.rule == "linear" else math.sqrt(share))
+
+
+class Pretrained(Config):
+    """Fine-tuning: the training starts from given weights instead of random ones."""
+
+    weights: AnyWeights
+    head: Literal["keep", "new"] = "keep"
+    """`new` leaves the last linear layer at its random start, for another set of classes."""
+
+
+class Distillation(Config):
+    """Knowledge distillation: a trained teacher's outputs are part of the target.
+
+    Hinton et al. 2015 (arXiv 1503.02531). The loss is (1 - alpha) x the loss on the labels + alpha
+    x temperature^2 x KL(teacher || student), both softened by the temperature. The teacher sees
+    the same augmented images as the student, in evaluation mode.
+    """
+
+    teacher: AnyWeights
+    """A cell (its own model), a name in timm, or a file (with `teacher_model`)."""
+    teacher_model: AnyModel | None = None
+    """Model that the file's weights belong to; with a file only."""
+    alpha: Annotated[Fraction, Field(gt=0)]
+    """Share of the teacher's part of the loss."""
+    temperature: Positive = 1.0
+    """Both outputs are divided by it before the softmax."""
+
+    @model_validator(mode="after")
+    def _model_of_a_file(self) -> Distillation:
+        if (self.teacher_model is None) == (self.teacher.name == "file"):
+            said = "is missing" if self.teacher.name == "file" else "does nothing"
+            raise ValueError(f"teacher_model {said} with a teacher from a {self.teacher.name}")
+        return self
+
+
+class ProgressiveResize(Config):
+    """Training images grow during the training; validation is always at full size.
+
+    As ffcv-imagenet's recipes: the side rises linearly and is rounded to a multiple.
+    """
+
+    start_size: Count
+    """Side at first, pixels; `img_size` is the last one."""
+    start_epoch: Epochs = 0.0
+    """Epoch from which the side grows."""
+    end_epoch: Epochs
+    """Epoch from which it is `img_size`."""
+    multiple: Count = 32
+    """The side is rounded to a multiple of this, pixels."""
+
+    @model_validator(mode="after")
+    def _rises(self) -> ProgressiveResize:
+        if self.start_epoch >= self.end_epoch:
+            raise ValueError("start_epoch comes before end_epoch")
+        return self
+
+    def size(self, epoch: int, img_size: int) -> int:
+        """Side of the training images in an epoch (from 0), pixels."""
+        course = (epoch - self.start_epoch) / (self.end_epoch - self.start_epoch)
+        side = self.start_size + (img_size - self.start_size) * min(max(course, 0.0), 1.0)
+        return round(side / self.multiple) * self.multiple
+
+    def refuse_unused(self, img_size: int, epochs: int) -> None:
+        """ValueError if nothing grows, or not to the end."""
+        for key, side in (("start_size", self.start_size), ("img_size", img_size)):
+            if side % self.multiple:
+                raise ValueError(
+                    f"progressive_resize: {key} {side} is no multiple of {self.multiple}"
+                )
+        if self.start_size >= img_size:
+            raise ValueError(
+                f"progressive_resize.start_size ({self.start_size}) is not below img_size"
+            )
+        if self.end_epoch > epochs - 1:
+            raise ValueError(
+                f"progressive_resize.end_epoch ({self.end_epoch:g}) leaves no epoch at img_size "
+                f"(epochs: {epochs})"
+            )
+        if self.size(0, img_size) == img_size:
+            raise ValueError("progressive_resize does nothing: already the first epoch is at full")
 
 
 class Compute(Config):
@@ -30,6 +134,12 @@ class Compute(Config):
     """Data-parallel processes."""
     deterministic: bool = True
     """Deterministic kernels on a GPU. Off is faster; order and augmentation stay the same."""
+    channels_last: bool = True
+    """Images and convolutions with their channels last in memory."""
+    compile: bool = False
+    """The model goes through torch.compile: the first step takes a minute or more."""
+    tf32: bool = False
+    """Matrix products and convolutions in TF32 (10 bits of mantissa); an NVIDIA GPU's alone."""
 
 
 class Measure(Config):
@@ -55,19 +165,39 @@ class Training(Config):
     """Side of the square images that the model sees, pixels, in training and validation."""
     val_crop_ratio: Share = 0.875
     """Side of the validation crop as a share of the shorter image side (224 of 256)."""
+    val_img_size: Count | None = None
+    """Side of the images in validation, pixels; null for `img_size`."""
+    flip_tta: bool = False
+    """Validation averages the outputs for each image and its mirror image."""
+    progressive_resize: ProgressiveResize | None = None
+    """Training images that grow; null for `img_size` throughout."""
     epochs: Count
     batch_size: Count
     """Global batch size. The remainder of an epoch's order is left out, another one each epoch."""
-    lr: Positive
-    """Learning rate at the global batch size, before warmup and schedule."""
+    accumulate: Count = 1
+    """A batch goes through the model in so many equal parts whose gradients are added up: batch
+    norms see the parts."""
+    lr: Positive | ScaledLR
+    """Learning rate at the global batch size, before warmup and schedule; or `{per_256: ...}`."""
     clip_grad_norm: Positive | None = None
     """Largest L2 norm of all gradients together; a larger one is scaled down to it."""
     optimizer: AnyOptimizer
     schedule: AnySchedule
     loss: AnyLoss
     augment: AnyAugmentation
-    precision: Literal["fp32"] = "fp32"
-    """Number format of the computation."""
+    repeated_augment: Count = 1
+    """Times that each image of an epoch is in it, augmented differently each time (Hoffer et al.
+    2020, arXiv 1901.09335). An epoch keeps its length: it visits the so many-th part of the images,
+    as timm's sampler."""
+    averaging: AnyAveraging | None = None
+    """Average of weights over the training; null for the last weights."""
+    pretrained: Pretrained | None = None
+    """Weights to start from; null for random ones."""
+    distill: Distillation | None = None
+    """Knowledge distillation; null for none."""
+    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+    """Number format of the model's passes: `fp16` and `bf16` are mixed precision (weights, loss and
+    statistics stay in fp32), `fp16` with dynamic loss scaling."""
     reading: Literal["auto", "resident", "streaming"] = "auto"
     """`resident` reads the beton into memory once, `streaming` goes through FFCV's Loader; `auto`
     chooses by size."""
@@ -77,7 +207,26 @@ class Training(Config):
     @model_validator(mode="after")
     def _schedule_fits(self) -> Training:
         self.schedule.refuse_unreached(self.epochs)
+        if self.averaging is not None:
+            self.averaging.refuse_unreached(self.epochs)
+        if self.progressive_resize is not None:
+            self.progressive_resize.refuse_unused(self.img_size, self.epochs)
         return self
+
+    @model_validator(mode="after")
+    def _parts_are_equal(self) -> Training:
+        if self.batch_size % self.accumulate:
+            raise ValueError(
+                f"batch_size {self.batch_size} cannot be cut into accumulate {self.accumulate} "
+                "equal parts"
+            )
+        return self
+
+    @property
+    def absolute_lr(self) -> float:
+        """The learning rate before warmup and schedule."""
+        lr = self.lr
+        return lr.absolute(self.batch_size) if isinstance(lr, ScaledLR) else lr
 
 
 class Described(Config):
@@ -100,4 +249,5 @@ class CellConfig(Training):
     """A training with its seed: with the dataset's lock, the whole identity of a cell."""
 
     reading: Literal["resident", "streaming"]
+    lr: Positive
     seed: Whole

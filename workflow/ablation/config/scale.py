@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .base import Config, Count, Positive, Whole
-from .recipe import AnyModel, Compute, Measure, Share
+from .recipe import AnyModel, AnyWeights, Compute, Measure, Share
 
 
 class Resources(Config):
@@ -26,6 +26,8 @@ class ScaleConfig(Config):
     """Dataset of the recipe -> dataset used here."""
     models: dict[str, AnyModel] = {}
     """Label of the recipe's model (its `arch`, else its name) -> model used here."""
+    weights: dict[str, AnyWeights] = {}
+    """Label of given weights (the name in timm, the file's name) -> weights used here."""
     img_sizes: dict[Count, Count] = {}
     """Image size of the recipe -> image size used here, pixels."""
     epochs_divide_by: Positive = 1.0

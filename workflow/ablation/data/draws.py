@@ -40,26 +40,31 @@ def split_mix(key: np.uint64, numbers: np.ndarray) -> np.ndarray:
 
 
 class Draws:
-    """The draws of one epoch of one seed."""
+    """The draws of one epoch of one seed.
 
-    def __init__(self, seed: int, epoch: int, samples: int) -> None:
-        self.seed, self.epoch, self.samples = seed, epoch, samples
+    With repeated augmentation a sample has `repeats` views an epoch; view v is of sample
+    v % samples, and every view has a row of draws of its own.
+    """
+
+    def __init__(self, seed: int, epoch: int, samples: int, repeats: int = 1) -> None:
+        self.seed, self.epoch, self.samples, self.repeats = seed, epoch, samples, repeats
         self._kept: dict[str, np.ndarray] = {}
 
     def uniform(self, purpose: str, rows: int, columns: int = 1) -> Rows:
-        """Uniform draws in [0, 1) by rows, `columns` a row; row i belongs to sample i."""
+        """Uniform draws in [0, 1) by rows, `columns` a row; row i belongs to view i."""
         return Rows(generator(purpose, self.seed, self.epoch), rows, columns)
 
     def kept(self, purpose: str, columns: int = 1) -> np.ndarray:
-        """(samples, columns) uniform draws in [0, 1), made once an epoch."""
+        """(samples * repeats, columns) uniform draws in [0, 1), made once an epoch."""
         if purpose not in self._kept:
-            self._kept[purpose] = self.uniform(purpose, self.samples, columns).take(self.samples)
+            views = self.samples * self.repeats
+            self._kept[purpose] = self.uniform(purpose, views, columns).take(views)
         return self._kept[purpose]
 
     def of(self, purpose: str, index: np.ndarray, columns: int = 1) -> np.ndarray:
-        """(b, columns) uniform draws in [0, 1) of the samples in `index` (b,) int64.
+        """(b, columns) uniform draws in [0, 1) of the views in `index` (b,) int64.
 
-        A row is a function of (seed, purpose, epoch, sample) alone, so that only a batch's rows
+        A row is a function of (seed, purpose, epoch, view) alone, so that only a batch's rows
         need be made: SplitMix64 (Steele et al. 2014), whose n-th number is a hash of key and n.
         """
         numbers = index.astype(np.uint64)[:, None] * np.uint64(columns)
@@ -72,8 +77,17 @@ class Draws:
         return generator(purpose, self.seed, self.epoch, step)
 
     def order(self) -> np.ndarray:
-        """(samples,) int64: the order in which this epoch visits the samples."""
-        return generator("order", self.seed, self.epoch).permutation(self.samples)
+        """(samples,) int64: the order in which this epoch visits the samples.
+
+        With repeats: the views of the first samples of that order, side by side, and as many
+        in all as there are samples (as timm's RepeatAugSampler with its default length).
+        """
+        order = generator("order", self.seed, self.epoch).permutation(self.samples)
+        if self.repeats == 1:
+            return order
+        seen = order[: -(-self.samples // self.repeats)]
+        views = seen[:, None] + self.samples * np.arange(self.repeats)
+        return views.reshape(-1)[: self.samples]
 
 
 class Rows:

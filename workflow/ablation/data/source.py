@@ -13,12 +13,13 @@ from .draws import generator
 
 
 class Batch(NamedTuple):
-    """Samples of one step. `index` numbers them within the split's subset."""
+    """Samples of one step."""
 
     index: np.ndarray
-    """(b,) int64."""
+    """(b,) int64: their views. View v of n samples is sample v % n; with repeated augmentation a
+    sample has several views an epoch, each with draws of its own."""
     images: np.ndarray
-    """(b, img_size, img_size, 3) uint8 RGB."""
+    """(b, size, size, 3) uint8 RGB."""
     labels: np.ndarray
     """(b,) int64."""
 
@@ -31,10 +32,13 @@ class Source:
     sizes: np.ndarray
     """(n, 2) int64: stored height and width."""
 
-    def batches(self, order: np.ndarray, windows: np.ndarray, batch_size: int) -> Iterator[Batch]:
-        """Batches of the samples in `order`; windows: (n, 4) int32 of all samples of the split.
+    def batches(
+        self, order: np.ndarray, windows: np.ndarray, batch_size: int, size: int
+    ) -> Iterator[Batch]:
+        """Batches of the views in `order`, (m,) int64, as images of `size` pixels a side.
 
-        The last batch holds what is left. Every worker count gives the same bits.
+        windows: (k * n, 4) int32, a row for each view of the n samples of the split. The last batch
+        holds what is left. Every worker count gives the same bits.
         """
         raise NotImplementedError
 
@@ -59,16 +63,16 @@ def stratified_subset(labels: np.ndarray, share: float, split: str) -> np.ndarra
 
 
 def open_source(
-    reading: str, beton: Path, *, split: str, share: float, img_size: int, workers: int
+    reading: str, beton: Path, *, split: str, share: float, workers: int
 ) -> Source:
     """The source of a split in one of the two reading modes."""
     if reading == "resident":
         from .resident import Resident
 
-        return Resident(beton, split=split, share=share, img_size=img_size, workers=workers)
+        return Resident(beton, split=split, share=share, workers=workers)
     from .streaming import Streaming
 
-    return Streaming(beton, split=split, share=share, img_size=img_size, workers=workers)
+    return Streaming(beton, split=split, share=share, workers=workers)
 
 
 def open_beton(path: Path, split: str, share: float) -> tuple[Beton, np.ndarray]:

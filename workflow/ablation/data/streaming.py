@@ -18,7 +18,6 @@ from queue import Empty
 
 import numpy as np
 import torch
-from ffcv.fields.basics import IntDecoder
 from ffcv.fields.rgb_image import IMAGE_MODES, SimpleRGBImageDecoder
 from ffcv.libffcv import imdecode, resize_crop
 from ffcv.loader import Loader
@@ -71,14 +70,15 @@ class WindowDecoder(SimpleRGBImageDecoder):
     frozen as a constant. They are refilled in place before each epoch.
     """
 
-    def __init__(self, img_size: int, windows: np.ndarray, failed: np.ndarray) -> None:
-        """windows: (n, 4) int32; failed: (n,) int32, set to 1 where a JPEG is damaged."""
+    def __init__(self, size: int, windows: np.ndarray, failed: np.ndarray) -> None:
+        """size: side of the images, pixels; windows: (k * n, 4) int32, a row for each view of the n
+        samples of the beton; failed: (n,) int32, set to 1 where a JPEG is damaged."""
         super().__init__()
-        self.img_size, self.windows, self.failed = img_size, windows, failed
+        self.size, self.windows, self.failed = size, windows, failed
 
     def declare_state_and_memory(self, previous_state):
         largest = int(self.metadata["width"].max()) * int(self.metadata["height"].max()) * 3
-        shape, dtype = (self.img_size, self.img_size, 3), np.dtype("<u1")
+        shape, dtype = (self.size, self.size, 3), np.dtype("<u1")
         state = replace(previous_state, jit_mode=True, shape=shape, dtype=dtype)
         return state, (AllocationQuery(shape, dtype), AllocationQuery((largest,), dtype))
 
@@ -87,14 +87,15 @@ class WindowDecoder(SimpleRGBImageDecoder):
         my_range = Compiler.get_iterator()
         decode_c, resize_c = Compiler.compile(imdecode), Compiler.compile(resize_crop)
         table, rows = self.windows.ctypes.data, len(self.windows)
-        failures = self.failed.ctypes.data
+        failures, samples = self.failed.ctypes.data, len(self.failed)
 
         def decode(batch_indices, my_storage, metadata, storage_state):
             destination, temporary = my_storage
             windows = carray(_int32_pointer(table), (rows, 4))
-            failed = carray(_int32_pointer(failures), (rows,))
+            failed = carray(_int32_pointer(failures), (samples,))
             for slot in my_range(len(batch_indices)):
-                sample = batch_indices[slot]
+                view = batch_indices[slot]
+                sample = view % samples
                 field = metadata[sample]
                 data = mem_read(field["data_ptr"], storage_state)
                 height, width = np.uint32(field["height"]), np.uint32(field["width"])
@@ -108,8 +109,8 @@ class WindowDecoder(SimpleRGBImageDecoder):
                     pixels = buffer.reshape(-1)[: 3 * height * width].reshape(height, width, 3)
                 else:
                     pixels = data.reshape(height, width, 3)
-                top, left = windows[sample, 0], windows[sample, 1]
-                bottom, right = top + windows[sample, 2], left + windows[sample, 3]
+                top, left = windows[view, 0], windows[view, 1]
+                bottom, right = top + windows[view, 2], left + windows[view, 3]
                 resize_c(pixels, top, bottom, left, right, destination[slot])
             return destination[: len(batch_indices)]
 
@@ -153,9 +154,7 @@ class _Iterator(EpochIterator):
 class Streaming(Source):
     """A split read through FFCV's Loader. One Loader serves training and clean evaluation."""
 
-    def __init__(
-        self, path: Path, *, split: str, share: float, img_size: int, workers: int
-    ) -> None:
+    def __init__(self, path: Path, *, split: str, share: float, workers: int) -> None:
         if workers > cpu_count():
             raise UserError(
                 f"{workers} loader workers, but this job has {cpu_count()} CPUs; streaming "
@@ -163,42 +162,56 @@ class Streaming(Source):
             )
         beton, self._rows = open_beton(path, split, share)
         self.path, self.labels, self.sizes = path, beton.labels[self._rows], beton.sizes[self._rows]
-        self.img_size, self.workers = img_size, workers or cpu_count()
+        self.workers = workers or cpu_count()
+        self._samples = len(beton)
         self._windows = np.zeros((len(beton), 4), np.int32)
         self._failed = np.zeros(len(beton), np.int32)
-        self._loaders: dict[int, Loader] = {}
+        self._loaders: dict[tuple[int, int], Loader] = {}
 
-    def _loader(self, batch_size: int) -> Loader:
-        """The compiled loader of a batch size (10 s and more, once a process)."""
-        if batch_size not in self._loaders:
-            decoder = WindowDecoder(self.img_size, self._windows, self._failed)
+    def _loader(self, batch_size: int, size: int) -> Loader:
+        """The compiled loader of a batch and an image size (10 s and more, once a process)."""
+        if (batch_size, size) not in self._loaders:
+            decoder = WindowDecoder(size, self._windows, self._failed)
             threads = torch.get_num_threads()
-            self._loaders[batch_size] = Loader(
+            self._loaders[batch_size, size] = Loader(
                 str(self.path),
                 batch_size=batch_size,
                 num_workers=self.workers,
                 os_cache=True,
                 seed=0,
                 drop_last=False,
-                pipelines={"image": [decoder], "label": [IntDecoder()]},
+                # Labels are at hand, and FFCV knows samples, not views of them.
+                pipelines={"image": [decoder], "label": None},
             )
             torch.set_num_threads(threads)  # FFCV has set its number of workers
-        return self._loaders[batch_size]
+        return self._loaders[batch_size, size]
 
-    def batches(self, order: np.ndarray, windows: np.ndarray, batch_size: int) -> Iterator[Batch]:
-        loader = self._loader(batch_size)
-        self._windows[self._rows] = windows
+    def _fill(self, windows: np.ndarray) -> None:
+        """The table of windows in place; a larger one than ever is a new one, for new loaders."""
+        repeats = len(windows) // len(self._rows)
+        if repeats * self._samples > len(self._windows):
+            self._windows = np.zeros((repeats * self._samples, 4), np.int32)
+            self._loaders.clear()
+        for first in range(repeats):
+            part = windows[first * len(self._rows) : (first + 1) * len(self._rows)]
+            self._windows[self._rows + first * self._samples] = part
+
+    def batches(
+        self, order: np.ndarray, windows: np.ndarray, batch_size: int, size: int
+    ) -> Iterator[Batch]:
+        self._fill(windows)
+        loader = self._loader(batch_size, size)
         threads = torch.get_num_threads()
-        iterator = _Iterator(loader, self._rows[order].astype(np.uint64))
+        samples = order % len(self._rows)
+        views = self._rows[samples] + order // len(self._rows) * self._samples
+        iterator = _Iterator(loader, views.astype(np.uint64))
         try:
-            for start, (images, labels) in zip(
-                range(0, len(order), batch_size), iterator, strict=True
-            ):
+            for start, (images,) in zip(range(0, len(order), batch_size), iterator, strict=True):
                 torch.set_num_threads(threads)
-                index = order[start : start + batch_size]
+                part = slice(start, start + batch_size)
                 if self._failed.any():
                     raise damaged(self.path, int(np.flatnonzero(self._failed)[0]))
                 # FFCV uses its buffers again: a batch is a copy.
-                yield Batch(index, np.array(images), np.array(labels).reshape(-1))
+                yield Batch(order[part], np.array(images), self.labels[samples[part]])
         finally:
             iterator.stop()

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: pure functions of progress in [0, 1). One file each, one line here."""
+"""Learning-rate schedules: pure functions of progress, but for one. One file each, one line here."""
 
 from .constant import Constant
 from .cosine import Cosine
@@ -8,6 +8,7 @@ from .one_cycle import OneCycle
 from .piecewise import Piecewise
 from .piecewise_linear import PiecewiseLinear
 from .polynomial import Polynomial
+from .reduce_on_plateau import ReduceOnPlateau
 from .step import Step
 
 SCHEDULES = (
@@ -20,4 +21,5 @@ SCHEDULES = (
     Cosine,
     OneCycle,
     Cyclic,
+    ReduceOnPlateau,
 )

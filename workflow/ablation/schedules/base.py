@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import model_validator
 
 from ..config.base import Fraction, Technique
@@ -68,6 +70,13 @@ class Schedule(Technique):
         warmup = linear_warmup(epoch, warmup_epochs=self.warmup_epochs, start=self.warmup_start)
         course = epochs - self.cooldown_epochs
         return base_lr * self.factor(min(epoch, course), course) * warmup
+
+    def after_epoch(self, memory: dict[str, Any], val_loss: float) -> dict[str, Any]:
+        """What is remembered after an epoch's validation: {} for a function of progress.
+
+        `factor` in it multiplies the learning rate from the next epoch on.
+        """
+        return memory
 
     def refuse_unreached(self, epochs: float) -> None:
         """ValueError if something of the schedule does not fit a training of `epochs` epochs."""
