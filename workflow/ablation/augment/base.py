@@ -7,16 +7,20 @@ Each stage works on the whole batch on the cell's device, with draws per image.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from pydantic import Field
 
-from ..config.base import Technique
+from ..config.base import Technique, Whole
 from ..data.draws import Draws
 from ..data.windows import centre_windows
 
 if TYPE_CHECKING:
     import torch
+
+Level = Annotated[Whole, Field(le=255)]
+Colour = tuple[Level, Level, Level]
 
 
 class Augmentation(Technique):
