@@ -9,8 +9,8 @@ import conftest
 import pytest
 import torch
 
-from ablation.errors import UserError
 from ablation.compute import choose_device
+from ablation.errors import UserError
 from tests.unit.test_optim import STEPPED, Odd, give_grads, groups_by_role, through_a_file
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")

@@ -31,7 +31,9 @@ class Coded(Source):
         self.labels, self.sizes, self.lose = labels, np.full((len(labels), 2), 4), lose
         self.asked: list[int] = []
 
-    def batches(self, order: np.ndarray, windows: np.ndarray, batch_size: int) -> Iterator[Batch]:
+    def batches(
+        self, order: np.ndarray, windows: np.ndarray, batch_size: int, size: int
+    ) -> Iterator[Batch]:
         for start in range(0, len(order) - self.lose, batch_size):
             index = order[start : start + batch_size]
             self.asked += index.tolist()
@@ -64,7 +66,8 @@ def made(classes: int, count: int = 50, lose: int = 0) -> tuple[Table, Coded]:
 
 def evaluated(model: Table, source: Coded, samples: np.ndarray, batch_size: int) -> dict:
     windows = np.zeros((len(source), 4), np.int32)
-    return evaluate(model, source, samples, windows, IDENTITY, batch_size=batch_size, device=CPU)
+    options = {"batch_size": batch_size, "size": 1, "device": CPU}
+    return evaluate(model, source, samples, windows, IDENTITY, **options)
 
 
 @pytest.mark.parametrize("classes", [3, 10])

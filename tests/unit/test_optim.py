@@ -16,7 +16,7 @@ from torch import nn
 from torchvision.models import resnet18
 
 from ablation.data.source import Batch
-from ablation.loop import State, Trainer
+from ablation.learner import Learner
 from ablation.optim import OPTIMIZERS, SGD, Adadelta, Adam, AdamW, Lamb, RMSprop
 from ablation.optim.base import Optimizer, OptimizerState, parameter_groups
 
@@ -298,16 +298,20 @@ def test_gradients_are_clipped_by_their_common_norm(limit: float | None) -> None
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.Linear(8, 3))
     before = copy.deepcopy(model)
-    trainer = Trainer.__new__(Trainer)
-    augment = SimpleNamespace(batch=lambda images, index, draws: images)
-    trainer.config = SimpleNamespace(
-        seed=0, augment=augment, loss=lambda x, y: 100 * x.square().sum(), clip_grad_norm=limit
+    learner = Learner.__new__(Learner)
+    learner.config = SimpleNamespace(
+        seed=0,
+        accumulate=1,
+        precision="fp32",
+        loss=lambda x, y: 100 * x.square().sum(),
+        clip_grad_norm=limit,
     )
-    trainer.state, trainer.device = State(), torch.device("cpu")
-    trainer.model, trainer.normalize = model, lambda images: images.float()
-    trainer.optimizer, trainer.lr = SGD(momentum=0).start(model), lambda: 1.0
-    images = np.ones((4, 2, 2, 3), dtype=np.uint8)
-    trainer.train_step(Batch(np.arange(4), images, np.zeros(4, dtype=np.int64)), None)
+    learner.device, learner.model, learner.forward = torch.device("cpu"), model, model
+    learner.teacher = learner.scaler = learner.average = None
+    learner.inputs = lambda batch, *_: (torch.ones(4, 3, 2, 2), torch.zeros(4, dtype=torch.int64))
+    learner.optimizer = SGD(momentum=0).start(model)
+    batch = Batch(np.arange(4), None, None)
+    learner.update(batch, None, epoch=0, step=0, lr=1.0)
     pairs = list(zip(before.parameters(), model.parameters(), strict=True))
     steps = torch.cat([(old - new).flatten() for old, new in pairs]).detach()
     for old in before.parameters():

@@ -87,7 +87,7 @@ def test_centre_crop_has_the_pixels_of_ffcvs(folder: Path, mode: str) -> None:
     expected = ffcvs_pixels(path, CenterCropRGBImageDecoder((SIDE, SIDE), 0.875))
     source = opened("resident", path)
     windows = NoAugmentation().windows(source.sizes, Draws(0, 0, COUNT), crop_ratio=0.875)
-    (batch,) = source.batches(np.arange(COUNT), windows, COUNT)
+    (batch,) = source.batches(np.arange(COUNT), windows, COUNT, SIDE)
     assert np.array_equal(batch.images, expected)
 
 
@@ -100,17 +100,20 @@ def test_raw_pixels_are_the_images(folder: Path) -> None:
 # -- resident and streaming ------------------------------------------------------------------------
 
 
-def opened(reading: str, path: Path, workers: int = 0, share: float = 1.0, side: int = SIDE):
-    return open_source(reading, path, split="train", share=share, img_size=side, workers=workers)
+def opened(reading: str, path: Path, workers: int = 0, share: float = 1.0):
+    return open_source(reading, path, split="train", share=share, workers=workers)
 
 
-def two_epochs(source: Source, batch_size: int = 8) -> list[tuple]:
+def two_epochs(
+    source: Source, batch_size: int = 8, side: int = SIDE, repeats: int = 1
+) -> list[tuple]:
     """Every batch of two epochs with the standard augmentation's windows, the last one partial."""
     seen = []
     for epoch in (0, 1):
-        draws = Draws(3, epoch, len(source))
-        windows = Standard().windows(source.sizes, draws, crop_ratio=0.875)
-        for batch in source.batches(draws.order(), windows, batch_size):
+        draws = Draws(3, epoch, len(source), repeats)
+        sizes = np.tile(source.sizes, (repeats, 1))
+        windows = Standard().windows(sizes, draws, crop_ratio=0.875)
+        for batch in source.batches(draws.order(), windows, batch_size, side):
             seen.append(tuple(np.array(part) for part in batch))
     return seen
 
@@ -156,7 +159,7 @@ def test_images_of_the_target_size_are_taken_as_they_are(folder: Path) -> None:
     draws = Draws(0, 0, 9)
     windows = NoAugmentation().windows(Beton(path).sizes, draws, crop_ratio=1.0)
     for reading in ("resident", "streaming"):
-        (batch,) = opened(reading, path, 1).batches(draws.order(), windows, 9)
+        (batch,) = opened(reading, path, 1).batches(draws.order(), windows, 9, SIDE)
         expected = np.stack([Beton(path).image(i) for i in draws.order()])
         assert np.array_equal(batch.images, expected)
     assert same(two_epochs(opened("resident", path)), two_epochs(opened("streaming", path, 1)))
@@ -168,7 +171,7 @@ def test_streaming_leaves_torchs_threads_alone(folder: Path) -> None:
         torch.set_num_threads(1)
         source = opened("streaming", folder / "raw.beton", 2)
         windows = NoAugmentation().windows(source.sizes, Draws(0, 0, COUNT), crop_ratio=1.0)
-        for _ in source.batches(np.arange(COUNT), windows, 8):
+        for _ in source.batches(np.arange(COUNT), windows, 8, SIDE):
             assert torch.get_num_threads() == 1
             assert "mkl_get_max_threads() : 1" in torch.__config__.parallel_info()
         assert torch.get_num_threads() == 1
@@ -254,9 +257,9 @@ from ablation.data import streaming
 from ablation.data.windows import centre_windows
 
 def batches(path):
-    source = streaming.Streaming(Path(path), split="train", share=1, img_size=20, workers=1)
+    source = streaming.Streaming(Path(path), split="train", share=1, workers=1)
     windows = centre_windows(source.sizes, crop_ratio=1.0)
-    return source.batches(np.arange(len(source)), windows, 4)
+    return source.batches(np.arange(len(source)), windows, 4, 20)
 
 def ending(path):
     try:

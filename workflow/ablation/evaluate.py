@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,7 +53,7 @@ def correct_counts(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def evaluate(
-    model: Callable[[torch.Tensor], torch.Tensor],
+    model: torch.nn.Module,
     source: Source,
     samples: np.ndarray,
     windows: np.ndarray,
@@ -68,10 +67,12 @@ def evaluate(
 ) -> dict[str, float]:
     """Mean loss (without label smoothing), top-1 and top-5 in percent over `samples`.
 
-    model: in evaluation mode; windows: (n, 4) int32 of all samples of the source; size: side of
+    windows: (n, 4) int32 of all samples of the source; size: side of
     the images, pixels; flip: the mean of the logits for an image and its mirror image counts.
     Every sample counts exactly once.
     """
+    was_training = model.training
+    model.eval()
     loss = torch.zeros((), dtype=torch.float64, device=device)
     correct = torch.zeros(2, dtype=torch.int64, device=device)
     counted = 0
@@ -86,6 +87,7 @@ def evaluate(
             loss += cross_entropy(logits, labels, reduction="sum").double()
             correct += correct_counts(logits, labels)
             counted += len(labels)
+    model.train(was_training)
     if counted != len(samples):
         raise RuntimeError(f"evaluated {counted} of {len(samples)} samples")
     top1, top5 = (100.0 * correct.double() / counted).tolist()

@@ -176,4 +176,3 @@ class _Optimizer:
     def __init__(self, model: torch.nn.Module, optimizer: Any) -> None:
         self.param_groups = [{"params": list(model.parameters())}]
         self.step = optimizer.step
-

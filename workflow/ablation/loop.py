@@ -153,7 +153,7 @@ class Trainer:
 
     def train_epoch(self) -> None:
         """The rest of the current epoch."""
-        config, state = self.config, self.state
+        state = self.state
         began, said = time.perf_counter(), time.perf_counter()
         first = state.step
         draws, batches = self.epoch_batches(state.epoch, first)
@@ -189,9 +189,7 @@ class Trainer:
     def train_step(self, batch: Batch, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
         """One update; returns the batch's mean loss and its right answers (first, among five)."""
         state = self.state
-        return self.learner.update(
-            batch, draws, epoch=state.epoch, step=state.step, lr=self.lr()
-        )
+        return self.learner.update(batch, draws, epoch=state.epoch, step=state.step, lr=self.lr())
 
     def lr(self) -> float:
         """Learning rate of the step that comes next."""
@@ -243,24 +241,24 @@ class Trainer:
         learner, number = self.learner, self.state.epoch + 1
         last = number == self.config.epochs
         if learner.average is None:
-            learner.model.eval()
             val = self._evaluate(learner.model, self.val_set, np.arange(len(self.val_set)))
             return _prefixed("val", val) | _prefixed("clean", self._clean(learner.model))
         trained = None
         if last or learner.average.wants_trained(number):
-            learner.model.eval()
             trained = self._evaluate(learner.model, self.val_set, np.arange(len(self.val_set)))
         learner.average.after_epoch(learner.model, number, trained["top1"] if trained else 0.0)
         model = self.averaged_model()
         if model is not None or trained is None:
-            model = model or learner.model.eval()
+            model = model or learner.model
             val = self._evaluate(model, self.val_set, np.arange(len(self.val_set)))
         else:
             model, val = learner.model, trained
         self.final = model if last else None
         raw = trained if last else dict.fromkeys(("loss", "top1", "top5"))
         return (
-            _prefixed("val", val) | _prefixed("raw_val", raw) | _prefixed("clean", self._clean(model))
+            _prefixed("val", val)
+            | _prefixed("raw_val", raw)
+            | _prefixed("clean", self._clean(model))
         )
 
     def final_model(self) -> torch.nn.Module:
@@ -403,4 +401,3 @@ class Trainer:
 
 def _prefixed(prefix: str, values: dict[str, Any]) -> dict[str, Any]:
     return {f"{prefix}_{key}": value for key, value in values.items()}
-

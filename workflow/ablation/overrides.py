@@ -7,11 +7,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from .averaging import Ema
 from .config.load import validate
 from .config.recipe import Training
 from .config.scale import ScaleConfig
 from .config.units import InEpochs
-from .averaging import Ema
 from .errors import ConfigError, nearest
 
 
@@ -74,9 +74,7 @@ def at_scale(training: Training, scale: ScaleConfig, where: str) -> Training:
     return validate(Training, content, where)
 
 
-def _map_sizes(
-    content: dict[str, Any], training: Training, scale: ScaleConfig, where: str
-) -> None:
+def _map_sizes(content: dict[str, Any], training: Training, scale: ScaleConfig, where: str) -> None:
     """Every image size by the scale's table; with another dataset, none is left as it is."""
 
     def mapped(side: int, key: str) -> int:

@@ -7,14 +7,14 @@ from typing import Annotated, Literal, Union
 
 from pydantic import Field, model_validator
 
-from ..augment import AUGMENTATIONS
+from ..augment import AUGMENTATIONS, ERASURES, MIXES, POLICIES
 from ..averaging import AVERAGES
 from ..losses import LOSSES
 from ..models import MODELS
 from ..optim import OPTIMIZERS
 from ..schedules import SCHEDULES
 from ..weights import WEIGHTS
-from .base import Config, Count, Fraction, Positive, Whole
+from .base import Config, Count, Fraction, Positive, Share, Whole
 from .units import Epochs
 
 AnyModel = Annotated[Union[MODELS], Field(discriminator="name")]  # noqa: UP007
@@ -22,9 +22,11 @@ AnyOptimizer = Annotated[Union[OPTIMIZERS], Field(discriminator="name")]  # noqa
 AnySchedule = Annotated[Union[SCHEDULES], Field(discriminator="name")]  # noqa: UP007
 AnyLoss = Annotated[Union[LOSSES], Field(discriminator="name")]  # noqa: UP007
 AnyAugmentation = Annotated[Union[AUGMENTATIONS], Field(discriminator="name")]  # noqa: UP007
+AnyPolicy = Annotated[Union[POLICIES], Field(discriminator="name")]  # noqa: UP007
+AnyErasing = Annotated[Union[ERASURES], Field(discriminator="name")]  # noqa: UP007
+AnyMixing = Annotated[Union[MIXES], Field(discriminator="name")]  # noqa: UP007
 AnyAveraging = Annotated[Union[AVERAGES], Field(discriminator="name")]  # noqa: UP007
 AnyWeights = Annotated[Union[WEIGHTS], Field(discriminator="name")]  # noqa: UP007
-Share = Annotated[Fraction, Field(gt=0)]
 
 
 class ScaledLR(Config):
@@ -185,6 +187,13 @@ class Training(Config):
     schedule: AnySchedule
     loss: AnyLoss
     augment: AnyAugmentation
+    """Which part of an image is read, and how it is moved."""
+    policy: AnyPolicy | None = None
+    """Operations on pixels and shapes, after `augment`; null for none."""
+    erase: AnyErasing | None = None
+    """Parts of an image that are hidden, after `policy`; null for none."""
+    mix: AnyMixing | None = None
+    """Blends of two images and their targets, last; null for none."""
     repeated_augment: Count = 1
     """Times that each image of an epoch is in it, augmented differently each time (Hoffer et al.
     2020, arXiv 1901.09335). An epoch keeps its length: it visits the so many-th part of the images,
@@ -207,6 +216,8 @@ class Training(Config):
     @model_validator(mode="after")
     def _schedule_fits(self) -> Training:
         self.schedule.refuse_unreached(self.epochs)
+        if self.erase is not None:
+            self.erase.refuse_unfit(self.img_size, self.epochs)
         if self.averaging is not None:
             self.averaging.refuse_unreached(self.epochs)
         if self.progressive_resize is not None:

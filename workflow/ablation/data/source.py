@@ -62,9 +62,7 @@ def stratified_subset(labels: np.ndarray, share: float, split: str) -> np.ndarra
     return np.sort(np.concatenate(chosen))
 
 
-def open_source(
-    reading: str, beton: Path, *, split: str, share: float, workers: int
-) -> Source:
+def open_source(reading: str, beton: Path, *, split: str, share: float, workers: int) -> Source:
     """The source of a split in one of the two reading modes."""
     if reading == "resident":
         from .resident import Resident

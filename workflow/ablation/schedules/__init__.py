@@ -1,4 +1,4 @@
-"""Learning-rate schedules: pure functions of progress, but for one. One file each, one line here."""
+"""Learning-rate schedules: functions of progress, but for one. One file each, one line here."""
 
 from .constant import Constant
 from .cosine import Cosine

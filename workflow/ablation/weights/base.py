@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..config.base import Technique
-
-if TYPE_CHECKING:
-    import torch
 
 
 class Weights(Technique):
