@@ -12,8 +12,16 @@ import numpy as np
 import pytest
 import torch
 
-from ablation.augment import AUGMENTATIONS, NoAugmentation, Standard
-from ablation.augment.base import Augmentation
+from ablation.augment import (
+    AUGMENTATIONS,
+    POLICIES,
+    AutoAugment,
+    NoAugmentation,
+    RandAugment,
+    Shift,
+    Standard,
+)
+from ablation.augment.base import Augmentation, Policy
 from ablation.config.base import Technique
 from ablation.data.draws import Draws
 from ablation.losses import LOSSES, CrossEntropy
@@ -35,7 +43,7 @@ from ablation.schedules import (
 WORKFLOW = Path(__file__).resolve().parents[2] / "workflow"
 FAMILIES = {
     "schedule": SCHEDULES, "optimizer": OPTIMIZERS, "loss": LOSSES, "augment": AUGMENTATIONS,
-    "model": MODELS,
+    "policy": POLICIES, "model": MODELS,
 }  # fmt: skip
 REGISTERED = [technique for family in FAMILIES.values() for technique in family]
 
@@ -53,9 +61,11 @@ class Row:
     file: str | None = None
     """Module it lies in, where that has not its name."""
     off: dict[str, Any] | None = None
-    """Augmentations: options at which square images stay as they are."""
+    """Augmentations and policies: options at which square images stay as they are."""
+    always: bool = False
+    """Policies: there are no such options."""
     random: bool = True
-    """Augmentations: whether seeds differ."""
+    """Augmentations and policies: whether seeds differ."""
 
 
 ROWS = {
@@ -79,12 +89,17 @@ ROWS = {
     Standard: Row(
         "standard", wrong={"scale": (1.0, 0.5)}, off={"scale": (1, 1), "ratio": (1, 1), "flip": 0}
     ),
+    Shift: Row("shift", wrong={"fraction": 1.5}, off={"fraction": 0, "flip": 0}),
+    RandAugment: Row("randaugment", wrong={"m": 11}, off={"prob": 0}),
+    AutoAugment: Row("autoaugment", wrong={"policy": "mnist"}, always=True),
     ResNetSmall: Row("resnet_small", wrong={"width": 0}),
     Torchvision: Row("torchvision", {"arch": "resnet50"}, {"arch": "resnet"}, file="zoo"),
     Timm: Row("timm", {"arch": "resnet50"}, {"arch": "no_such_net"}, file="zoo"),
 }
 every_technique = pytest.mark.parametrize("technique", REGISTERED, ids=lambda t: t.__name__)
-every_augmentation = pytest.mark.parametrize("technique", AUGMENTATIONS, ids=lambda t: t.__name__)
+every_augmentation = pytest.mark.parametrize(
+    "technique", AUGMENTATIONS + POLICIES, ids=lambda t: t.__name__
+)
 
 
 def test_each_technique_has_a_row_and_each_row_a_technique() -> None:
@@ -149,17 +164,18 @@ def test_importing_the_registry_takes_no_torch() -> None:
     assert done.returncode == 0, f"imported: {done.stderr}"
 
 
-# -- augmentations ---------------------------------------------------------------------------------
+# -- augmentations and policies --------------------------------------------------------------------
 
 SIZES = np.array([[28, 28], [40, 30], [30, 40], [64, 64]] * 16)
 
 
 def augmented(
-    options: Augmentation, seed: int, epoch: int = 0, sizes: np.ndarray = SIZES
+    options: Augmentation | Policy, seed: int, epoch: int = 0, sizes: np.ndarray = SIZES
 ) -> tuple[np.ndarray, torch.Tensor]:
-    """Windows and a batch of images of one epoch."""
+    """Windows (a policy has none of its own) and a batch of images of one epoch."""
     draws = Draws(seed, epoch, len(sizes))
-    windows = options.windows(sizes, draws, crop_ratio=1.0)
+    windowed = options if isinstance(options, Augmentation) else NoAugmentation()
+    windows = windowed.windows(sizes, draws, crop_ratio=1.0)
     index = np.arange(len(sizes))[::-1].copy()
     return windows, options.batch(pixels(len(sizes)), index, draws)
 
@@ -170,7 +186,7 @@ def pixels(count: int) -> torch.Tensor:
 
 
 @every_augmentation
-def test_shape_dtype_and_range_are_kept(technique: type[Augmentation]) -> None:
+def test_shape_dtype_and_range_are_kept(technique: type[Technique]) -> None:
     windows, images = augmented(technique(**ROWS[technique].options), 0)
     assert windows.shape == (len(SIZES), 4) and windows.dtype == np.int32
     assert (windows[:, 2:] > 0).all() and (windows >= 0).all()
@@ -179,7 +195,7 @@ def test_shape_dtype_and_range_are_kept(technique: type[Augmentation]) -> None:
 
 
 @every_augmentation
-def test_the_same_seed_draws_the_same_and_another_differs(technique: type[Augmentation]) -> None:
+def test_the_same_seed_draws_the_same_and_another_differs(technique: type[Technique]) -> None:
     options, row = technique(**ROWS[technique].options), ROWS[technique]
     windows, images = augmented(options, 0)
     np.random.seed(1)
@@ -193,7 +209,7 @@ def test_the_same_seed_draws_the_same_and_another_differs(technique: type[Augmen
 
 
 @every_augmentation
-def test_a_batch_is_augmented_by_sample_not_by_place(technique: type[Augmentation]) -> None:
+def test_a_batch_is_augmented_by_sample_not_by_place(technique: type[Technique]) -> None:
     """What a sample gets does not depend on the batch that it comes in."""
     options, images = technique(**ROWS[technique].options), pixels(32)
     index = Draws(7, 0, 32).order()
@@ -204,13 +220,29 @@ def test_a_batch_is_augmented_by_sample_not_by_place(technique: type[Augmentatio
 
 
 @every_augmentation
-def test_at_strength_zero_it_is_no_augmentation(technique: type[Augmentation]) -> None:
+def test_at_strength_zero_it_is_no_augmentation(technique: type[Technique]) -> None:
     off = ROWS[technique].off
+    if ROWS[technique].always:
+        pytest.skip("has no strength: its operations at strength zero are tested in test_ops")
     assert off is not None, "say at which options it does nothing"
     square = np.array([[28, 28], [64, 64]] * 8)
     windows, images = augmented(technique(**off), 0, sizes=square)
     plain, untouched = augmented(NoAugmentation(), 0, sizes=square)
     assert np.array_equal(windows, plain) and torch.equal(images, untouched)
+
+
+@every_augmentation
+def test_the_images_that_are_given_stay_as_they_are(technique: type[Technique]) -> None:
+    images, index = pixels(32), np.arange(32)
+    technique(**ROWS[technique].options).batch(images, index, Draws(0, 0, 32))
+    assert torch.equal(images, pixels(32))
+
+
+@every_augmentation
+def test_grey_images_stay_grey(technique: type[Technique]) -> None:
+    grey = pixels(64)[..., :1].expand(-1, -1, -1, 3).contiguous()
+    done = technique(**ROWS[technique].options).batch(grey, np.arange(64), Draws(0, 0, 64))
+    assert torch.equal(done, done[..., :1].expand_as(done))
 
 
 def test_flip_mirrors_about_its_share_left_to_right() -> None:

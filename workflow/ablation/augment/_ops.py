@@ -1,8 +1,9 @@
 """The operations of RandAugment and AutoAugment on batches, one operation and argument an image.
 
-Own code, since timm's and torchvision's take one image or one strength at a time: timm's 15
-operations through Pillow cost 4 ms for a 128 px image. Here an image's operation is computed on
-the images of the batch that drew it alone, and operations of one kind go together. Numbers are
+Own code, since timm's and torchvision's take one image or one strength at a time, and timm's on
+the CPU alone. Here an operation is computed on the images of the batch that drew it and no others,
+and operations of one kind go together: as fast as Pillow on one core at 128 px, three times as
+fast at 28 px, and on a GPU without a copy to the host. Numbers are
 Pillow's: operations on levels, saturation and sharpness give Pillow's pixels exactly; those that
 move pixels are described at `by_affine`. Grey images stay grey under every operation (with a grey
 fill), and saturation leaves them as they are.
@@ -58,7 +59,7 @@ def apply(
             changed = by_affine(drawn, matrices, fill=fill, interpolation=interpolation)
         else:
             changed = function(drawn, operations[rows], arguments[rows])
-        result.index_copy_(0, place, changed)
+        result[place] = changed
     return result
 
 
@@ -74,15 +75,18 @@ def by_table(images: torch.Tensor, operations: np.ndarray, arguments: np.ndarray
         place = torch.from_numpy(rows).to(images.device)
         argument = torch.from_numpy(arguments[rows]).to(images.device)[:, None, None]
         table = TABLES[name](images.index_select(0, place), levels, argument)
-        tables.index_copy_(0, place, table.to(torch.uint8).expand(len(rows), 3, LEVELS))
-    # One flat index_select with 32-bit indices: 0.08 ms for a 128 px image, `take` needs 0.75.
-    return tables.view(-1).index_select(0, _table_entries(images).view(-1)).view(images.shape)
+        tables[place] = table.to(torch.uint8).expand(len(rows), 3, LEVELS)
+    # One flat index_select with 32-bit indices: 0.06 ms for a 128 px image, `take` needs 0.4.
+    return tables.view(-1).index_select(0, _table_entries(images)).view(images.shape)
 
 
 def _table_entries(images: torch.Tensor) -> torch.Tensor:
-    """(b, h, w, 3) int32: where each value lies in tables (b, 3, 256)."""
-    tables = torch.arange(len(images) * 3, dtype=torch.int32, device=images.device)
-    return images + (tables * LEVELS).view(-1, 1, 1, 3)
+    """(b h w 3,) int32: where each value lies in tables (b, 3, 256), flat."""
+    count, height, width, _ = images.shape
+    tables = torch.arange(count * 3, dtype=torch.int32, device=images.device) * LEVELS
+    # Whole rows at once: adding three numbers at a time takes 0.18 ms, this 0.006.
+    row = tables.view(count, 1, 3).repeat(1, 1, width)
+    return images.reshape(count, height, width * 3).int().add_(row).view(-1)
 
 
 def _blend(base: torch.Tensor, values: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
@@ -102,7 +106,8 @@ def autocontrast(images: torch.Tensor, levels: torch.Tensor, _: torch.Tensor) ->
     values = images.flatten(1, 2)
     low = values.amin(1)[..., None].double()
     high = values.amax(1)[..., None].double()
-    scale = 255.0 / (high - low).clamp(min=1)
+    # (`255.0 / tensor` is a reciprocal times 255: sometimes 1 level off.)
+    scale = torch.full_like(low, 255.0) / (high - low).clamp(min=1)
     stretched = (levels * scale + -low * scale).clamp(0, 255)
     return torch.where(high > low, stretched, levels)
 
@@ -110,8 +115,9 @@ def autocontrast(images: torch.Tensor, levels: torch.Tensor, _: torch.Tensor) ->
 def equalize(images: torch.Tensor, levels: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
     """Each channel's histogram made even; a channel of (nearly) one level is left."""
     # Counts without weights are deterministic on a GPU too, and sorting takes four times as long.
-    entries = _table_entries(images).view(-1)
-    counts = torch.bincount(entries, minlength=len(images) * 3 * LEVELS).view(-1, 3, LEVELS)
+    counts = torch.bincount(_table_entries(images), minlength=len(images) * 3 * LEVELS).view(
+        -1, 3, LEVELS
+    )
     brightest = images.flatten(1, 2).amax(1)[..., None].long()
     step = (images[0, ..., 0].numel() - counts.gather(2, brightest)) // 255
     below = counts.cumsum(2) - counts
@@ -243,38 +249,47 @@ def by_affine(
     1/65536 pixel); "bilinear" rounds where Pillow truncates, so that it is up to 1 level brighter.
     """
     _, height, width, _ = images.shape
-    a, b, c, d, e, f = torch.from_numpy(matrices).to(images.device).T[..., None]
+    # Added up in float32 (places to 1/65536 pixel at 224 px), products in float64 on few numbers.
+    maps = torch.from_numpy(matrices).to(images.device)
+    a, b, c, d, e, f = maps.T[..., None]
     x = torch.arange(width, device=images.device, dtype=torch.float64) + 0.5
     y = torch.arange(height, device=images.device, dtype=torch.float64) + 0.5
-    from_x = (a * x)[:, None] + (b * y + c)[:, :, None]
-    from_y = (d * x)[:, None] + (e * y + f)[:, :, None]
-    if interpolation == "nearest":
-        result = _nearest(images, from_x, from_y)
-    elif interpolation == "bilinear":
-        result = _bilinear(images, from_x, from_y)
-    else:
-        raise ValueError(f"interpolation is nearest or bilinear, not {interpolation}")
-    if fill is None:
-        return result
-    inside = (from_x >= 0) & (from_x < width) & (from_y >= 0) & (from_y < height)
-    colour = torch.tensor(fill, dtype=torch.uint8, device=images.device)
-    return torch.where(inside[..., None], result, colour)
+    from_x = (a * x).float()[:, None] + (b * y + c).float()[:, :, None]
+    from_y = (d * x).float()[:, None] + (e * y + f).float()[:, :, None]
+    outside = None
+    if fill is not None:
+        outside = (from_x < 0) | (from_x >= width) | (from_y < 0) | (from_y >= height)
+    sample = {"nearest": _nearest, "bilinear": _bilinear}[interpolation]
+    return sample(images, from_x, from_y, outside, fill)
 
 
-def _nearest(images: torch.Tensor, from_x: torch.Tensor, from_y: torch.Tensor) -> torch.Tensor:
+def _nearest(images, from_x, from_y, outside, fill) -> torch.Tensor:
     count, height, width, _ = images.shape
-    column = from_x.floor().clamp(0, width - 1).long()
-    row = from_y.floor().clamp(0, height - 1).long()
-    first = torch.arange(count, device=images.device)[:, None, None] * height
+    column = from_x.int().clamp(0, width - 1)
+    row = from_y.int().clamp(0, height - 1)
+    first = torch.arange(count, device=images.device, dtype=torch.int32)[:, None, None] * height
     place = (first + row) * width + column
-    return images.reshape(-1, 3).index_select(0, place.view(-1)).view(images.shape)
+    pixels = images.reshape(-1, 3)
+    if outside is not None:
+        # The fill is one more pixel.
+        place.masked_fill_(outside, len(pixels))
+        pixels = torch.cat((pixels, pixels.new_tensor([fill])))
+    return pixels.index_select(0, place.view(-1)).view(images.shape)
 
 
-def _bilinear(images: torch.Tensor, from_x: torch.Tensor, from_y: torch.Tensor) -> torch.Tensor:
+def _bilinear(images, from_x, from_y, outside, fill) -> torch.Tensor:
     _, height, width, _ = images.shape
-    grid = torch.stack((from_x * (2 / width) - 1, from_y * (2 / height) - 1), -1).float()
-    planes = images.permute(0, 3, 1, 2).float().contiguous()
+    grid = torch.empty((*from_x.shape, 2), device=images.device)
+    torch.mul(from_x, 2 / width, out=grid[..., 0])
+    torch.mul(from_y, 2 / height, out=grid[..., 1])
+    grid -= 1
+    planes = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
     moved = functional.grid_sample(
         planes, grid, mode="bilinear", padding_mode="border", align_corners=False
     )
-    return moved.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    moved = moved.round_()
+    if outside is not None:
+        # Exact on whole numbers, and four times as fast as `where`.
+        colour = moved.new_tensor(fill)[:, None, None]
+        moved = moved.sub_(colour).mul_((~outside[:, None]).float()).add_(colour)
+    return moved.permute(0, 2, 3, 1).to(torch.uint8, memory_format=torch.contiguous_format)
