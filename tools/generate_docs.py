@@ -22,7 +22,7 @@ from pydantic import BaseModel
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from ablation.augment import AUGMENTATIONS  # noqa: E402
+from ablation.augment import AUGMENTATIONS, ERASURES, MIXES  # noqa: E402
 from ablation.config.dataset import DatasetConfig, Source, Writer  # noqa: E402
 from ablation.config.explain import tag  # noqa: E402
 from ablation.config.recipe import Compute, Measure, RecipeConfig  # noqa: E402
@@ -53,6 +53,8 @@ FAMILIES = {
     "schedule": SCHEDULES,
     "loss": LOSSES,
     "augment": AUGMENTATIONS,
+    "erase": ERASURES,
+    "mix": MIXES,
 }
 # Heading -> model, below the heading of the file in which it stands.
 PARTS: dict[str, dict[str, type[BaseModel]]] = {

@@ -47,6 +47,9 @@ class Policy(Technique):
 class Erasing(Technique):
     """Hides parts of an image, drawn per image."""
 
+    def refuse_unfit(self, img_size: int, epochs: float) -> None:
+        """ValueError if an option does not fit images of this side or a training of this length."""
+
     def batch(self, images: torch.Tensor, index: np.ndarray, draws: Draws) -> torch.Tensor:
         """images (b, 3, h, w) float32, normalised (0 is the training set's mean), channels last in
         memory; index (b,) its samples' numbers; returns the same shape."""

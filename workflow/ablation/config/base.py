@@ -53,3 +53,5 @@ def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
 
 
 Range = Annotated[tuple[Positive, Positive], AfterValidator(_ordered)]
+Share = Annotated[float, NoBool, Field(gt=0, le=1)]
+ShareRange = Annotated[tuple[Share, Share], AfterValidator(_ordered)]

@@ -1,5 +1,6 @@
 """Training losses. One file each, one line here."""
 
+from .bce import Bce
 from .cross_entropy import CrossEntropy
 
-LOSSES = (CrossEntropy,)
+LOSSES = (CrossEntropy, Bce)

@@ -22,8 +22,13 @@ class CrossEntropy(Technique):
     label_smoothing: Annotated[float, NoBool, Field(ge=0, lt=1)] = 0.0
     """Share of each target spread evenly over all classes."""
 
-    def __call__(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Mean loss of a batch: logits (b, classes) float, labels (b,) int64; returns a scalar."""
+    def __call__(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Mean loss of a batch: logits (b, classes) float; targets (b,) int64 labels, or
+        (b, classes) float shares of the classes, rows that sum to 1; returns a scalar.
+
+        Mixed targets are smoothed here, after the mixing: both are linear, so it is the same as
+        timm's smoothing before it.
+        """
         from torch.nn.functional import cross_entropy
 
-        return cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        return cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
