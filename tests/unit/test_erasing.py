@@ -181,6 +181,8 @@ def test_gridmask_probability_rises_over_its_ramp() -> None:
     options = GridMask(prob=0.8, ramp_epochs=4)
     shares = [float((share(hidden(options, epoch=e)) > 0).double().mean()) for e in (0, 2, 4, 9)]
     assert shares == pytest.approx([0, 0.4, 0.8, 0.8], abs=0.03)
+    with pytest.raises(ValueError, match="ramp_epochs does nothing"):
+        GridMask(prob=0, ramp_epochs=4)
 
 
 def test_hide_and_seek_hides_whole_patches_of_its_sizes() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ..config.base import Fraction, NoBool, ShareRange
 from ..config.units import Epochs
@@ -82,6 +82,12 @@ class GridMask(Erasing):
     ramp_epochs: Epochs = 0.0
     """Epochs over which the probability rises from 0 in proportion to the epochs done, a step an
     epoch; 0 for the same probability throughout."""
+
+    @model_validator(mode="after")
+    def _ramp_rises(self) -> GridMask:
+        if self.ramp_epochs > 0 and self.prob == 0:
+            raise ValueError("ramp_epochs does nothing at prob 0")
+        return self
 
     def pitches(self, img_size: int) -> tuple[int, int]:
         """Shortest and longest pitch in pixels."""
