@@ -38,7 +38,12 @@ def cell(**changes: Any) -> CellConfig:
 
 
 def trainer(
-    config: CellConfig, betons: Path, folder: Path, *, teacher: Teacher | None = None, **options: Any
+    config: CellConfig,
+    betons: Path,
+    folder: Path,
+    *,
+    teacher: Teacher | None = None,
+    **options: Any,
 ) -> Trainer:
     """A trainer of the cell with its checkpoint in `folder`."""
     return Trainer(

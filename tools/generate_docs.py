@@ -22,10 +22,19 @@ from pydantic import BaseModel
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from ablation.augment import AUGMENTATIONS  # noqa: E402
+from ablation.augment import AUGMENTATIONS, ERASURES, MIXES, POLICIES  # noqa: E402
+from ablation.averaging import AVERAGES  # noqa: E402
 from ablation.config.dataset import DatasetConfig, Source, Writer  # noqa: E402
 from ablation.config.explain import tag  # noqa: E402
-from ablation.config.recipe import Compute, Measure, RecipeConfig  # noqa: E402
+from ablation.config.recipe import (  # noqa: E402
+    Compute,
+    Distillation,
+    Measure,
+    Pretrained,
+    ProgressiveResize,
+    RecipeConfig,
+    ScaledLR,
+)
 from ablation.config.scale import Resources, ScaleConfig  # noqa: E402
 from ablation.config.study import (  # noqa: E402
     Curves,
@@ -39,6 +48,7 @@ from ablation.metrics import METRICS  # noqa: E402
 from ablation.models import MODELS  # noqa: E402
 from ablation.optim import OPTIMIZERS  # noqa: E402
 from ablation.schedules import SCHEDULES  # noqa: E402
+from ablation.weights import WEIGHTS  # noqa: E402
 
 FILES: dict[str, type[BaseModel]] = {
     "config": WorkflowConfig,
@@ -53,11 +63,23 @@ FAMILIES = {
     "schedule": SCHEDULES,
     "loss": LOSSES,
     "augment": AUGMENTATIONS,
+    "policy": POLICIES,
+    "erase": ERASURES,
+    "mix": MIXES,
+    "averaging": AVERAGES,
+    "weights": WEIGHTS,
 }
 # Heading -> model, below the heading of the file in which it stands.
 PARTS: dict[str, dict[str, type[BaseModel]]] = {
     "dataset": {"source": Source, "writer": Writer},
-    "recipe": {"compute": Compute, "measure": Measure},
+    "recipe": {
+        "lr": ScaledLR,
+        "progressive_resize": ProgressiveResize,
+        "pretrained": Pretrained,
+        "distill": Distillation,
+        "compute": Compute,
+        "measure": Measure,
+    },
     "scale": {"resources": Resources},
     "study": {"figure curves": Curves, "figure heatmap": Heatmap, "published": Published},
 }

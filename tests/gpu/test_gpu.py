@@ -6,10 +6,14 @@ import json
 from pathlib import Path
 
 import conftest
+import numpy as np
 import pytest
 import torch
 
+from ablation.augment import ERASURES, MIXES
+from ablation.augment.base import Erasing, Mixing
 from ablation.compute import choose_device
+from ablation.data.draws import Draws
 from ablation.errors import UserError
 from tests.unit.test_optim import STEPPED, Odd, give_grads, groups_by_role, through_a_file
 
@@ -64,6 +68,35 @@ def test_each_optimizer_steps_as_its_reference(number: int, device: str = "cuda"
             state = through_a_file(state, mine)
         for one, two in zip(mine.parameters(), other.parameters(), strict=True):
             assert torch.allclose(one, two, rtol=1e-4, atol=1e-6), f"step {step}"
+
+
+@gpu
+@pytest.mark.parametrize("technique", ERASURES + MIXES, ids=lambda t: t.__name__)
+def test_model_input_is_changed_as_on_the_cpu(
+    technique: type[Erasing] | type[Mixing], device: str = "cuda"
+) -> None:
+    """With deterministic kernels alone, and twice to the bit."""
+    images = torch.randn(64, 32, 32, 3).permute(0, 3, 1, 2)
+    targets, index = torch.eye(10)[torch.arange(64) % 10], np.arange(64)
+
+    def change(device: str) -> tuple[torch.Tensor, torch.Tensor]:
+        options, draws = technique(), Draws(0, 0, 64)
+        if isinstance(options, Mixing):
+            return options.batch(images.to(device), targets.to(device), index, draws, 0)
+        return options.batch(images.to(device), index, draws), targets.to(device)
+
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        made, again, expected = change(device), change(device), change("cpu")
+    finally:
+        torch.use_deterministic_algorithms(before)
+    assert made[0].is_contiguous(memory_format=torch.channels_last)
+    for one, other, cpu in zip(made, again, expected, strict=True):
+        assert torch.equal(one, other)
+        # A pixel on the very edge of a turned grid may fall to either side.
+        close = torch.isclose(one.cpu(), cpu, rtol=1e-4, atol=1e-5)
+        assert float(close.double().mean()) > 0.999
 
 
 @gpu

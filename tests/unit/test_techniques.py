@@ -14,17 +14,27 @@ import torch
 
 from ablation.augment import (
     AUGMENTATIONS,
+    ERASURES,
+    MIXES,
     POLICIES,
     AutoAugment,
+    CutMix,
+    Cutout,
+    GridMask,
+    HideAndSeek,
+    Mixup,
+    MixupCutMix,
     NoAugmentation,
     RandAugment,
+    RandomErasing,
     Shift,
     Standard,
 )
-from ablation.augment.base import Augmentation, Policy
+from ablation.augment.base import Augmentation, Erasing, Mixing, Policy
+from ablation.averaging import AVERAGES, Checkpoints, Ema, Swa
 from ablation.config.base import Technique
 from ablation.data.draws import Draws
-from ablation.losses import LOSSES, CrossEntropy
+from ablation.losses import LOSSES, Bce, CrossEntropy
 from ablation.models import MODELS, ResNetSmall, Timm, Torchvision
 from ablation.optim import OPTIMIZERS, SGD, Adadelta, Adam, AdamW, Lamb, RMSprop
 from ablation.schedules import (
@@ -37,13 +47,16 @@ from ablation.schedules import (
     Piecewise,
     PiecewiseLinear,
     Polynomial,
+    ReduceOnPlateau,
     Step,
 )
+from ablation.weights import WEIGHTS, OtherCell, TimmWeights, WeightsFile
 
 WORKFLOW = Path(__file__).resolve().parents[2] / "workflow"
 FAMILIES = {
     "schedule": SCHEDULES, "optimizer": OPTIMIZERS, "loss": LOSSES, "augment": AUGMENTATIONS,
-    "policy": POLICIES, "model": MODELS,
+    "policy": POLICIES, "erase": ERASURES, "mix": MIXES, "averaging": AVERAGES,
+    "weights": WEIGHTS, "model": MODELS,
 }  # fmt: skip
 REGISTERED = [technique for family in FAMILIES.values() for technique in family]
 
@@ -61,13 +74,14 @@ class Row:
     file: str | None = None
     """Module it lies in, where that has not its name."""
     off: dict[str, Any] | None = None
-    """Augmentations and policies: options at which square images stay as they are."""
+    """Augmentations, policies, erasures, mixes: options at which square images stay as they are."""
     always: bool = False
     """Policies: there are no such options."""
     random: bool = True
     """Augmentations and policies: whether seeds differ."""
 
 
+WEIGHTS_FILE = {"path": "teacher.pt", "sha256": "0" * 64}
 ROWS = {
     Constant: Row("constant", wrong={"warmup_epochs": -1}),
     Step: Row("step", {"every": 30}, {"every": 0}),
@@ -78,6 +92,7 @@ ROWS = {
     Cyclic: Row("cyclic", {"up_epochs": 2}, {"mode": "sawtooth"}),
     Piecewise: Row("piecewise", {"milestones": (2,), "factors": (0.1,)}, {"factors": (0,)}),
     PiecewiseLinear: Row("piecewise_linear", {"points": (2,), "factors": (0,)}, {"points": (0,)}),
+    ReduceOnPlateau: Row("reduce_on_plateau", wrong={"decay": 1.0}),
     SGD: Row("sgd", wrong={"momentum": 1.0}),
     RMSprop: Row("rmsprop", wrong={"alpha": 1.0}),
     Adadelta: Row("adadelta", wrong={"rho": 1.0}),
@@ -85,6 +100,7 @@ ROWS = {
     AdamW: Row("adamw", wrong={"eps": 0}),
     Lamb: Row("lamb", {"weight_decay": 0.02}, {"max_grad_norm": 0}),
     CrossEntropy: Row("cross_entropy", wrong={"label_smoothing": 1.0}),
+    Bce: Row("bce", wrong={"target_threshold": 1.0}),
     NoAugmentation: Row("none", wrong={"flip": 0.5}, off={}, random=False),
     Standard: Row(
         "standard", wrong={"scale": (1.0, 0.5)}, off={"scale": (1, 1), "ratio": (1, 1), "flip": 0}
@@ -92,6 +108,19 @@ ROWS = {
     Shift: Row("shift", wrong={"fraction": 1.5}, off={"fraction": 0, "flip": 0}),
     RandAugment: Row("randaugment", wrong={"m": 11}, off={"prob": 0}),
     AutoAugment: Row("autoaugment", wrong={"policy": "mnist"}, always=True),
+    Cutout: Row("cutout", wrong={"size": 0}, off={"prob": 0}),
+    RandomErasing: Row("random_erasing", wrong={"scale": (0.5, 1.5)}, off={"prob": 0}),
+    GridMask: Row("gridmask", wrong={"ratio": 1}, off={"prob": 0}),
+    HideAndSeek: Row("hide_and_seek", wrong={"sizes": (0,)}, off={"hide_prob": 0}),
+    Mixup: Row("mixup", wrong={"alpha": 0}, off={"prob": 0}),
+    CutMix: Row("cutmix", wrong={"per": "pair"}, off={"prob": 0}),
+    MixupCutMix: Row("mixup_cutmix", wrong={"switch_prob": 0}, off={"prob": 0}),
+    Ema: Row("ema", {"decay": 0.999}, wrong={"half_life_epochs": 1}),
+    Checkpoints: Row("checkpoints", wrong={"which": "first"}),
+    Swa: Row("swa", {"start_epoch": 3}, wrong={"start_epoch": 0}),
+    OtherCell: Row("cell", {"study": "s", "variant": {"lr": 0.1}}, wrong={"seed": -1}, file="cell"),
+    WeightsFile: Row("file", WEIGHTS_FILE, wrong={"sha256": "abc"}),
+    TimmWeights: Row("timm", {"arch": "resnet50.a1_in1k"}, wrong={"arch": "resnet50"}),
     ResNetSmall: Row("resnet_small", wrong={"width": 0}),
     Torchvision: Row("torchvision", {"arch": "resnet50"}, {"arch": "resnet"}, file="zoo"),
     Timm: Row("timm", {"arch": "resnet50"}, {"arch": "no_such_net"}, file="zoo"),
@@ -100,6 +129,8 @@ every_technique = pytest.mark.parametrize("technique", REGISTERED, ids=lambda t:
 every_augmentation = pytest.mark.parametrize(
     "technique", AUGMENTATIONS + POLICIES, ids=lambda t: t.__name__
 )
+every_erasure = pytest.mark.parametrize("technique", ERASURES, ids=lambda t: t.__name__)
+every_mix = pytest.mark.parametrize("technique", MIXES, ids=lambda t: t.__name__)
 
 
 def test_each_technique_has_a_row_and_each_row_a_technique() -> None:
@@ -254,3 +285,85 @@ def test_flip_mirrors_about_its_share_left_to_right() -> None:
     assert 0.2 < float(mirrored.float().mean()) < 0.3
     everything = Standard(flip=1.0).batch(images, index, draws)
     assert torch.equal(everything, images.flip(2))
+
+
+# -- erasures and mixes ----------------------------------------------------------------------------
+
+
+def model_input(count: int) -> torch.Tensor:
+    """Normalised images as the model sees them, channels last in memory."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(count, 28, 28, 3, generator=generator).permute(0, 3, 1, 2)
+
+
+def one_hot(count: int) -> torch.Tensor:
+    return torch.eye(10)[torch.arange(count) % 10]
+
+
+def changed(
+    options: Erasing | Mixing, seed: int, epoch: int = 0, step: int = 0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images and targets of a batch of 32; an erasure leaves the targets."""
+    images, targets, index = model_input(32), one_hot(32), np.arange(32)[::-1].copy()
+    draws = Draws(seed, epoch, 32)
+    if isinstance(options, Mixing):
+        return options.batch(images, targets, index, draws, step)
+    return options.batch(images, index, draws), targets
+
+
+@pytest.mark.parametrize("technique", ERASURES + MIXES, ids=lambda t: t.__name__)
+def test_model_input_keeps_shape_type_and_memory_and_is_not_written_to(technique: type) -> None:
+    images, targets, draws = model_input(32), one_hot(32), Draws(0, 0, 32)
+    options = technique(**ROWS[technique].options)
+    if isinstance(options, Mixing):
+        made, _ = options.batch(images, targets, np.arange(32), draws, 0)
+    else:
+        made = options.batch(images, np.arange(32), draws)
+    assert made.shape == images.shape and made.dtype == torch.float32
+    assert made.is_contiguous(memory_format=torch.channels_last)
+    assert made.isfinite().all() and not torch.equal(made, images)
+    assert torch.equal(images, model_input(32)) and torch.equal(targets, one_hot(32))
+
+
+@pytest.mark.parametrize("technique", ERASURES + MIXES, ids=lambda t: t.__name__)
+def test_model_input_is_changed_alike_by_one_seed_and_otherwise_by_another(
+    technique: type,
+) -> None:
+    options = technique(**ROWS[technique].options)
+    images, targets = changed(options, 0)
+    np.random.seed(1)
+    torch.manual_seed(1)
+    again = changed(options, 0)
+    assert torch.equal(images, again[0]) and torch.equal(targets, again[1])
+    for seed, epoch in ((1, 0), (0, 1)):
+        assert not torch.equal(images, changed(options, seed, epoch)[0])
+    if isinstance(options, Mixing):
+        assert not torch.equal(images, changed(options, 0, step=1)[0])
+
+
+@pytest.mark.parametrize("technique", ERASURES + MIXES, ids=lambda t: t.__name__)
+def test_at_strength_zero_model_input_keeps_its_bits(technique: type) -> None:
+    off = ROWS[technique].off
+    assert off is not None, "say at which options it does nothing"
+    images, targets = changed(technique(**off), 0)
+    assert torch.equal(images, model_input(32)) and torch.equal(targets, one_hot(32))
+
+
+@every_erasure
+def test_a_batch_is_erased_by_sample_not_by_place(technique: type[Erasing]) -> None:
+    options, images = technique(**ROWS[technique].options), model_input(32)
+    index = Draws(7, 0, 32).order()
+    whole = options.batch(images, index, Draws(0, 0, 32))
+    draws = Draws(0, 0, 32)
+    parts = [options.batch(images[i : i + 5], index[i : i + 5], draws) for i in range(0, 32, 5)]
+    assert torch.equal(whole, torch.cat(parts))
+
+
+@every_mix
+@pytest.mark.parametrize("per", ["image", "batch"])
+def test_mixed_targets_are_shares_of_the_classes(technique: type[Mixing], per: str) -> None:
+    for step in range(8):
+        _, targets = changed(technique(per=per), 0, step=step)
+        assert targets.shape == (32, 10) and targets.dtype == torch.float32
+        assert (targets >= 0).all()
+        assert torch.allclose(targets.sum(1), torch.ones(32), atol=1e-6)
