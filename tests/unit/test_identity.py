@@ -73,6 +73,40 @@ HAND_MADE = {
     "streaming": {"reading": "streaming"},
     "shares": {"train_share": 0.5, "val_share": 0.1, "val_crop_ratio": 1},
     "compute": {"compute": {"threads": 4, "deterministic": False}},
+    "shift": {"augment": {"name": "shift", "fraction": 0.07}},
+    "randaugment": {"policy": {"name": "randaugment", "m": 7, "mstd": 0.5, "increasing": True}},
+    "autoaugment": {"policy": {"name": "autoaugment", "policy": "cifar10"}},
+    "cutout": {"erase": {"name": "cutout"}},
+    "random erasing": {"erase": {"name": "random_erasing", "fill": "noise"}},
+    "gridmask": {"erase": {"name": "gridmask"}},
+    "hide and seek": {"erase": {"name": "hide_and_seek"}},
+    "mixup": {"mix": {"name": "mixup", "alpha": 0.2}},
+    "cutmix": {"mix": {"name": "cutmix", "per": "batch"}},
+    "mixup or cutmix": {"mix": {"name": "mixup_cutmix"}},
+    "bce": {"loss": {"name": "bce", "target_threshold": 0.2}},
+    "repeated augmentation": {"repeated_augment": 3},
+    "ema": {"averaging": {"name": "ema", "decay": 0.9999, "ramp_beta": 15}},
+    "ema, half-life": {"averaging": {"name": "ema", "half_life_epochs": 8}},
+    "checkpoints": {"averaging": {"name": "checkpoints", "which": "best", "count": 3}},
+    "swa": {"averaging": {"name": "swa", "start_epoch": 2}},
+    "plateau": {"schedule": {"name": "reduce_on_plateau", "patience": 2}},
+    "accumulated": {"accumulate": 4},
+    "test size": {"val_img_size": 32, "flip_tta": True},
+    "growing": {"progressive_resize": {"start_size": 14, "end_epoch": 2, "multiple": 14}},
+    "bf16": {"precision": "bf16"},
+    "kernels": {"compute": {"channels_last": False, "compile": True, "tf32": True}},
+    "started": {
+        "pretrained": {
+            "weights": {"name": "cell", "study": "s", "variant": {"lr": 0.1}, "cell_id": "1" * 12},
+            "head": "new",
+        }
+    },
+    "taught": {
+        "distill": {
+            "teacher": {"name": "timm", "arch": "beit_base_patch16_224.in22k_ft_in22k_in1k"},
+            "alpha": 0.8,
+        }
+    },
     "measure": {"measure": {"clean_images": 0, "clean_every": 5}},
 }
 

@@ -51,6 +51,7 @@ class Pretrained(Config):
     """Fine-tuning: the training starts from given weights instead of random ones."""
 
     weights: AnyWeights
+    """A cell (with the same model), a file, or a name in timm (for a model of timm)."""
     head: Literal["keep", "new"] = "keep"
     """`new` leaves the last linear layer at its random start, for another set of classes."""
 
