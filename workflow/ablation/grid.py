@@ -228,7 +228,7 @@ class Planner:
         for key, weights in given_weights(training).items():
             if isinstance(weights, OtherCell):
                 parent = self._parent(weights, seed, scale, f"{where}: {key}")
-                _check_classes(training, key, parent, dataset, where)
+                _check_parent(training, key, parent, dataset, where)
                 parents.append(parent)
                 outer, inner = key.split(".")
                 found = weights.model_copy(update={"cell_id": parent.id})
@@ -258,12 +258,18 @@ def given_weights(training: Training) -> dict[str, Weights]:
     return found
 
 
-def _check_classes(
+def _check_parent(
     training: Training, key: str, parent: Cell, dataset: Dataset, where: str
 ) -> None:
-    """Outputs are compared or kept: both cells know the same classes."""
-    if key == "pretrained.weights" and training.pretrained.head == "new":
-        return
+    """Outputs are compared or kept: both cells know the same classes. A start fits the model."""
+    if key == "pretrained.weights":
+        if parent.config.model != training.model:
+            raise ConfigError(
+                f"{where}: {key}: its model is {parent.config.model.label} with other options or "
+                f"another one than {training.model.label}; a start has the cell's own model"
+            )
+        if training.pretrained.head == "new":
+            return
     if parent.dataset.lock.classes != dataset.lock.classes:
         hint = "; `head: new` gives the cell a head of its own" if "pretrained" in key else ""
         raise ConfigError(

@@ -13,7 +13,7 @@ from ..losses import LOSSES
 from ..models import MODELS
 from ..optim import OPTIMIZERS
 from ..schedules import SCHEDULES
-from ..weights import WEIGHTS
+from ..weights import WEIGHTS, TimmWeights
 from .base import Config, Count, Fraction, Positive, Share, Whole
 from .units import Epochs
 
@@ -231,6 +231,15 @@ class Training(Config):
             raise ValueError(
                 f"batch_size {self.batch_size} cannot be cut into accumulate {self.accumulate} "
                 "equal parts"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _start_fits_the_model(self) -> Training:
+        weights = self.pretrained and self.pretrained.weights
+        if isinstance(weights, TimmWeights) and self.model.label != weights.arch.split(".")[0]:
+            raise ValueError(
+                f"pretrained.weights are of {weights.arch}, the model is {self.model.label}"
             )
         return self
 
