@@ -150,9 +150,18 @@ def test_gridmask_hides_the_squares_between_the_lines() -> None:
 
 
 def test_gridmask_turns_about_the_middle() -> None:
-    quarter = grid(angle=np.array([np.pi / 2]))
-    assert torch.equal(quarter, grid().rot90(1)) or torch.equal(quarter, grid().rot90(-1))
+    moved = np.array([[0, 3]])
+    quarter, plain = grid(angle=np.array([np.pi / 2]), offset=moved), grid(offset=moved)
+    assert torch.equal(quarter, plain.rot90(-1))
+    assert not torch.equal(quarter, plain.rot90(1))
     assert torch.equal(grid(angle=np.array([2 * np.pi])), grid())
+    # Pixel by pixel, by complex numbers: a point is looked up where it lay before the turn.
+    turned = grid(angle=np.array([0.5]))
+    for y in range(12):
+        for x in range(12):
+            before = (complex(x, y) - 5.5 * (1 + 1j)) * np.exp(-0.5j) + 5.5 * (1 + 1j)
+            square = (before.imag - 1) % 6 >= 4 and (before.real - 2) % 6 >= 4
+            assert bool(turned[y, x]) == square
 
 
 @pytest.mark.parametrize(

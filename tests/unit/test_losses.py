@@ -87,7 +87,7 @@ def test_bce_is_timms(threshold: float | None, sum_classes: bool) -> None:
     logits, labels, soft = example()
     theirs = timm_part("loss/binary_cross_entropy.py").BinaryCrossEntropy
     options = {"target_threshold": threshold, "sum_classes": sum_classes}
-    for smoothing in (0.0, 0.1) if threshold else (0.0,):
+    for smoothing in (0.0,) if threshold == 0 else (0.0, 0.1):
         ours = Bce(label_smoothing=smoothing, **options)
         assert torch.allclose(ours(logits, labels), theirs(smoothing, **options)(logits, labels))
     # timm takes soft targets as they are.
