@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.nn.functional import one_hot
 
 from .compute import autocast, memory_format
 from .config.recipe import CellConfig
@@ -121,7 +120,8 @@ class Learner:
             images = config.erase.batch(images, index, draws)
         if config.mix is None:
             return images, labels
-        targets = one_hot(labels, self.classes).float()
+        # torch's one_hot may look at the largest label, and a look waits for the GPU.
+        targets = (labels[:, None] == torch.arange(self.classes, device=self.device)).float()
         return config.mix.batch(images, targets, index, draws, number)
 
     def _loss(
