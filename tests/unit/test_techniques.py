@@ -17,7 +17,7 @@ from ablation.augment.base import Augmentation
 from ablation.config.base import Technique
 from ablation.data.draws import Draws
 from ablation.losses import LOSSES, CrossEntropy
-from ablation.models import MODELS, ResNetSmall, Timm, Torchvision
+from ablation.models import MODELS, MobileNetV1, ResNet56V2, ResNetSmall, Timm, Torchvision
 from ablation.optim import OPTIMIZERS, SGD, Adadelta, Adam, AdamW, Lamb, RMSprop
 from ablation.schedules import (
     SCHEDULES,
@@ -80,6 +80,8 @@ ROWS = {
         "standard", wrong={"scale": (1.0, 0.5)}, off={"scale": (1, 1), "ratio": (1, 1), "flip": 0}
     ),
     ResNetSmall: Row("resnet_small", wrong={"width": 0}),
+    MobileNetV1: Row("mobilenet_v1", {"width_mult": 0.25}, {"width_mult": 0.3}),
+    ResNet56V2: Row("resnet56_v2", wrong={"bn_momentum": 0}),
     Torchvision: Row("torchvision", {"arch": "resnet50"}, {"arch": "resnet"}, file="zoo"),
     Timm: Row("timm", {"arch": "resnet50"}, {"arch": "no_such_net"}, file="zoo"),
 }

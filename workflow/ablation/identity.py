@@ -15,6 +15,12 @@ from .config.recipe import CellConfig
 IDENTITY_DEFAULTS: dict[str, Any] = {
     "schedule.cooldown_epochs": 0.0,
     "clip_grad_norm": None,
+    "model.dropout": None,
+    "model.stochastic_depth": None,
+    "model.width_mult": None,
+    "optimizer.decay_linear": True,
+    "optimizer.head_lr_factor": None,
+    "optimizer.layer_lr_decay": None,
 }
 
 # Raised by hand when a change of the training loop, the evaluation, the draws or the readers can

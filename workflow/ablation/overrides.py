@@ -12,6 +12,7 @@ from .config.recipe import Training
 from .config.scale import ScaleConfig
 from .config.units import InEpochs
 from .errors import ConfigError, nearest
+from .models.base import CARRIED, Model
 
 
 def override(content: dict[str, Any], changes: dict[str, Any], where: str) -> dict[str, Any]:
@@ -51,7 +52,8 @@ def at_scale(training: Training, scale: ScaleConfig, where: str) -> Training:
     """The training as it is run at a scale.
 
     Dataset, model, image size, epochs and batch size are mapped, and everything counted in epochs
-    keeps its share of the training. Learning rate, schedule, augmentation: as they are.
+    keeps its share of the training. Learning rate, schedule, augmentation, dropout and stochastic
+    depth: as they are.
     """
     epochs = max(1, round(training.epochs / scale.epochs_divide_by))
     content = _stretch(training, epochs, training.epochs)
@@ -62,12 +64,25 @@ def at_scale(training: Training, scale: ScaleConfig, where: str) -> Training:
     content["train_share"] = training.train_share * scale.train_share
     content["val_share"] = training.val_share * scale.val_share
     if training.model.label in scale.models:
-        content["model"] = scale.models[training.model.label].model_dump()
+        content["model"] = _stand_in(training.model, scale.models[training.model.label])
     for key in ("val_crop_ratio", "compute", "measure"):
         replacement = getattr(scale, key)
         if replacement is not None:
             content[key] = replacement
     return validate(Training, content, where)
+
+
+def _stand_in(model: Model, other: Model) -> dict[str, Any]:
+    """The scale's model with the document's regularization, which is no matter of its size.
+
+    What the scale itself sets stays; a model without such an option is then refused.
+    """
+    content = other.model_dump()
+    for key in CARRIED:
+        value = getattr(model, key, None)
+        if value is not None and content.get(key) is None:
+            content[key] = value
+    return content
 
 
 def _divide_batch(batch_size: int, divisor: float, where: str) -> int:
