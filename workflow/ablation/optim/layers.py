@@ -21,8 +21,12 @@ def layers(model: torch.nn.Module) -> list[list[torch.nn.Parameter]]:
     a residual block is one layer. A module of vectors alone (a norm, a PReLU) belongs to the
     convolution or linear layer directly before it; after a block, to the layer behind it, so that a
     last norm is part of the head. Parameters that stand outside of layers (a class token, position
-    embeddings) belong to the layer before them, the first of them to the first layer. On a ResNet
-    of torchvision or timm and on timm's vision transformers these are timm's groups.
+    embeddings) belong to the layer before them, the first of them to the first layer.
+
+    On ResNets and BEiT these are the groups of timm's param_groups_layer_decay; of other vision
+    transformers timm counts the last norm to the last block. A deep stem (timm's resnet50d) has a
+    layer for each of its convolutions, and what keeps its blocks in modules of its own (the stages
+    of timm's convnext) one for each of these.
     """
     found: list[list[torch.nn.Parameter]] = []
     waiting: list[torch.nn.Parameter] = []
@@ -34,7 +38,7 @@ def layers(model: torch.nn.Module) -> list[list[torch.nn.Parameter]]:
         if not mine:
             continue
         loose = module is None
-        vectors = all(p.ndim <= 1 for p in mine)
+        vectors = all(p.ndim <= 1 for p in parameters)
         if found and (loose or (vectors and after_weight)):
             found[-1] += mine
         elif loose or vectors:
