@@ -9,7 +9,7 @@ from torch import nn
 # gives the last one stride 2, and an input and output of 7 x 7: a misprint for stride 1.
 BLOCKS = (
     (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2),
-    (512, 1), (512, 1), (512, 1), (512, 1), (512, 1), (1024, 2), (1024, 1),
+    (512, 1), (512, 1), (512, 1), (512, 1), (1024, 2), (1024, 1),
 )  # fmt: skip
 STEM = 32
 
@@ -35,7 +35,11 @@ class Separable(nn.Module):
 
 
 def mobilenet_v1(classes: int, width_mult: float) -> nn.Module:
-    """The network; convolutions start as He et al. 2015 (fan out), the rest as torch does."""
+    """The network; convolutions start as He et al. 2015 (fan out), the rest as torch does.
+
+    The fan out of a convolution within each channel is that of one channel. torch's own function
+    counts all channels: weights so small that no signal is left at the end.
+    """
     channels = round(STEM * width_mult)
     layers: list[nn.Module] = [_conv(3, channels, 3, 2)]
     for full, stride in BLOCKS:
@@ -46,5 +50,6 @@ def mobilenet_v1(classes: int, width_mult: float) -> nn.Module:
     model = nn.Sequential(*layers)
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            fan_out = module.weight[:, 0].numel() // module.groups
+            nn.init.normal_(module.weight, std=(2.0 / fan_out) ** 0.5)
     return model
