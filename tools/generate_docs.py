@@ -4,7 +4,8 @@
     python tools/generate_docs.py --check    # write nothing; exit 1 naming the stale files
 
 Writes: docs/configuration.md, config/schema/*.json and workflow/ablation/models/*_archs.txt. The
-lists need torchvision and timm, some 20 s of import: --check leaves them out without --archs.
+lists take minutes where torchvision or timm has another version than theirs (arch_lists.py):
+--check leaves them out without --archs.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from pydantic import BaseModel
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "workflow"))
+
+import arch_lists  # noqa: E402
 
 from ablation.augment import AUGMENTATIONS, ERASURES, MIXES, POLICIES  # noqa: E402
 from ablation.averaging import AVERAGES  # noqa: E402
@@ -315,25 +318,6 @@ def _link(model: str) -> str:
     raise KeyError(f"no section of the reference page describes {model}")
 
 
-# -- lists of architectures -----------------------------------------------------------------------
-
-
-def torchvision_archs() -> str:
-    """Names of torchvision's classification models, without the quantized ones, one a line."""
-    from torchvision import models
-
-    # These two return a second output in training, which the loop has no use for.
-    names = set(models.list_models(module=models)) - {"googlenet", "inception_v3"}
-    return "\n".join(sorted(names)) + "\n"
-
-
-def timm_archs() -> str:
-    """Names of timm's models, one a line."""
-    import timm
-
-    return "\n".join(sorted(timm.list_models())) + "\n"
-
-
 # -- files ----------------------------------------------------------------------------------------
 
 
@@ -346,8 +330,9 @@ def outputs(archs: bool) -> dict[Path, Callable[[], str]]:
         )
     if archs:
         folder = Path("workflow/ablation/models")
-        made[folder / "torchvision_archs.txt"] = torchvision_archs
-        made[folder / "timm_archs.txt"] = timm_archs
+        for library in ("torchvision", "timm"):
+            file = folder / f"{library}_archs.txt"
+            made[file] = lambda file=file, library=library: arch_lists.archs(ROOT / file, library)
     return made
 
 

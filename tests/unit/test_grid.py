@@ -163,6 +163,17 @@ def test_a_scale_leaves_the_comparison_alone(folder):
         assert (training.train_share, training.val_share) == (0.2, 0.5)  # shares multiply
 
 
+def test_a_scale_s_model_keeps_the_document_s_regularization(folder):
+    recipe(folder, model="{name: timm, arch: resnet50, dropout: 0.2, stochastic_depth: 0.1}")
+    scale = "models: {resnet50: {name: resnet_small, width: 4%s}}"
+    model = scaled(folder, scale % "").variants[0].training.model
+    assert (model.width, model.dropout, model.stochastic_depth) == (4, 0.2, 0.1)
+    model = scaled(folder, scale % ", dropout: 0.5").variants[0].training.model
+    assert (model.dropout, model.stochastic_depth) == (0.5, 0.1)
+    with pytest.raises(ConfigError, match="dropout"):
+        scaled(folder, "models: {resnet50: {name: resnet56_v2}}")
+
+
 def test_at_least_one_epoch_is_left(folder):
     assert scaled(folder, "epochs_divide_by: 100").variants[0].training.epochs == 1
 

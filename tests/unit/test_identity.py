@@ -71,6 +71,15 @@ HAND_MADE = {
     "timm": {"model": {"name": "timm", "arch": "mobilenetv3_large_100"}, "img_size": 160},
     "wide": {"model": {"name": "resnet_small", "width": 64, "blocks": 3, "stem_stride": 1}},
     "streaming": {"reading": "streaming"},
+    "dropped": {"model": {"name": "resnet_small", "dropout": 0.2, "stochastic_depth": 0.1}},
+    "mobilenet_v1": {"model": {"name": "mobilenet_v1", "width_mult": 0.25}},
+    "mobilenet_v2, thin": {
+        "model": {"name": "torchvision", "arch": "mobilenet_v2", "width_mult": 0.25, "dropout": 0}
+    },
+    "timm, dropped": {"model": {"name": "timm", "arch": "resnet50", "stochastic_depth": 0.05}},
+    "resnet56_v2": {"model": {"name": "resnet56_v2"}},
+    "fine-tuned": {"optimizer": {"name": "sgd", "layer_lr_decay": 0.75, "head_lr_factor": 10}},
+    "convolutions alone": {"optimizer": {"name": "adam", "decay_linear": False}},
     "shares": {"train_share": 0.5, "val_share": 0.1, "val_crop_ratio": 1},
     "compute": {"compute": {"threads": 4, "deterministic": False}},
     "shift": {"augment": {"name": "shift", "fraction": 0.07}},
@@ -352,6 +361,13 @@ def test_a_new_option_with_its_line_renames_nothing(monkeypatch):
     assert cell_id(later, "0" * 12) == before
     used = validate(WithDampening, PLAIN | {"optimizer": {"name": "sgd", "dampening": 0.1}}, "here")
     assert cell_id(used, "0" * 12) != before
+
+
+def test_off_written_out_is_the_cell_without_it():
+    """Rates of zero and factors of one: the same training, and so the same cell."""
+    model = {"name": "resnet_small", "dropout": 0, "stochastic_depth": 0.0}
+    optimizer = {"name": "sgd", "layer_lr_decay": 1, "head_lr_factor": 1.0, "decay_linear": True}
+    assert cell_id(made(model=model, optimizer=optimizer), "0" * 12) == cell_id(made(), "0" * 12)
 
 
 def test_the_identity_can_be_read():

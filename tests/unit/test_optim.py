@@ -119,7 +119,7 @@ def test_counts_of_resnet18(start: nn.Module) -> None:
 
 def test_projection_shortcuts_norm_is_told_by_its_role(start: nn.Module) -> None:
     groups = parameter_groups(start, SGD(weight_decay=1e-4, decay_norm=False))
-    spared = {id(p) for p in groups[1][1]}
+    spared = {id(p) for p in groups[1].parameters}
     assert id(start.layer2[0].downsample[1].weight) in spared
     assert id(start.layer2[0].downsample[0].weight) not in spared
 
@@ -133,13 +133,24 @@ def test_other_normalisations_and_attention() -> None:
     assert count(model, decay_bias=False) == (4 * 4 + attention + 16, 4 + 3 * 4 + 4)
 
 
+def test_linear_layers_can_be_spared_as_keras_does(start: nn.Module) -> None:
+    """Document 003: the penalty lies on the convolutions' weights alone."""
+    total = sum(p.numel() for p in start.parameters())
+    assert count(start, decay_linear=False) == (total - 7 * 512, 7 * 512)
+    kernels = sum(m.weight.numel() for m in start.modules() if isinstance(m, nn.Conv2d))
+    spared = {"decay_linear": False, "decay_norm": False, "decay_bias": False}
+    assert count(start, **spared) == (kernels, total - kernels)
+    assert count(nn.MultiheadAttention(4, 2), decay_linear=False) == (16, 3 * 4 * 4 + 16)
+
+
 def test_shared_and_frozen_parameters_count_once_or_not_at_all() -> None:
     model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
     model[1].weight = model[0].weight
     model[1].bias.requires_grad_(False)
     assert count(model) == (9 + 3, 0)
     groups = parameter_groups(model, SGD(weight_decay=1e-4))
-    assert len({id(p) for _, ps in groups for p in ps}) == sum(len(ps) for _, ps in groups) == 2
+    parameters = [id(p) for group in groups for p in group.parameters]
+    assert len(set(parameters)) == len(parameters) == 2
 
 
 def test_no_decay_is_recorded_as_none() -> None:

@@ -35,7 +35,7 @@ from ablation.averaging import AVERAGES, Checkpoints, Ema, Swa
 from ablation.config.base import Technique
 from ablation.data.draws import Draws
 from ablation.losses import LOSSES, Bce, CrossEntropy
-from ablation.models import MODELS, ResNetSmall, Timm, Torchvision
+from ablation.models import MODELS, MobileNetV1, ResNet56V2, ResNetSmall, Timm, Torchvision
 from ablation.optim import OPTIMIZERS, SGD, Adadelta, Adam, AdamW, Lamb, RMSprop
 from ablation.schedules import (
     SCHEDULES,
@@ -122,6 +122,8 @@ ROWS = {
     WeightsFile: Row("file", WEIGHTS_FILE, wrong={"sha256": "abc"}),
     TimmWeights: Row("timm", {"arch": "resnet50.a1_in1k"}, wrong={"arch": "resnet50"}),
     ResNetSmall: Row("resnet_small", wrong={"width": 0}),
+    MobileNetV1: Row("mobilenet_v1", {"width_mult": 0.25}, {"width_mult": 0.3}),
+    ResNet56V2: Row("resnet56_v2", wrong={"bn_momentum": 0}),
     Torchvision: Row("torchvision", {"arch": "resnet50"}, {"arch": "resnet"}, file="zoo"),
     Timm: Row("timm", {"arch": "resnet50"}, {"arch": "no_such_net"}, file="zoo"),
 }

@@ -258,9 +258,7 @@ def given_weights(training: Training) -> dict[str, Weights]:
     return found
 
 
-def _check_parent(
-    training: Training, key: str, parent: Cell, dataset: Dataset, where: str
-) -> None:
+def _check_parent(training: Training, key: str, parent: Cell, dataset: Dataset, where: str) -> None:
     """Outputs are compared or kept: both cells know the same classes. A start fits the model."""
     if key == "pretrained.weights":
         if parent.config.model != training.model:

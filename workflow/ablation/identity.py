@@ -30,6 +30,12 @@ IDENTITY_DEFAULTS: dict[str, Any] = {
     "compute.channels_last": True,
     "compute.compile": False,
     "compute.tf32": False,
+    "model.dropout": None,
+    "model.stochastic_depth": None,
+    "model.width_mult": None,
+    "optimizer.decay_linear": True,
+    "optimizer.head_lr_factor": None,
+    "optimizer.layer_lr_decay": None,
 }
 
 # What only says where something is found: its content counts, by a digest or a cell's id beside it.

@@ -13,6 +13,7 @@ from .config.recipe import Training
 from .config.scale import ScaleConfig
 from .config.units import InEpochs
 from .errors import ConfigError, nearest
+from .models.base import CARRIED, Model
 
 
 def override(content: dict[str, Any], changes: dict[str, Any], where: str) -> dict[str, Any]:
@@ -52,7 +53,8 @@ def at_scale(training: Training, scale: ScaleConfig, where: str) -> Training:
     """The training as it is run at a scale.
 
     Dataset, model, image size, epochs and batch size are mapped, and everything counted in epochs
-    keeps its share of the training. Learning rate, schedule, augmentation: as they are.
+    keeps its share of the training. Learning rate, schedule, augmentation, dropout and stochastic
+    depth: as they are.
     """
     epochs = max(1, round(training.epochs / scale.epochs_divide_by))
     content = _stretch(training, epochs, training.epochs)
@@ -64,7 +66,7 @@ def at_scale(training: Training, scale: ScaleConfig, where: str) -> Training:
     content["val_share"] = training.val_share * scale.val_share
     _map_sizes(content, training, scale, where)
     if training.model.label in scale.models:
-        content["model"] = scale.models[training.model.label].model_dump()
+        content["model"] = _stand_in(training.model, scale.models[training.model.label])
     _map_weights(content, training, scale)
     for key in ("val_crop_ratio", "compute", "measure"):
         replacement = getattr(scale, key)
@@ -121,6 +123,19 @@ def _refuse_counted_in_updates(training: Training, content: dict[str, Any], wher
             f"{where}: averaging.decay counts in updates, which are others at this scale; give "
             "averaging.half_life_epochs instead (ln 0.5 / ln decay updates)"
         )
+
+
+def _stand_in(model: Model, other: Model) -> dict[str, Any]:
+    """The scale's model with the document's regularization, which is no matter of its size.
+
+    What the scale itself sets stays; a model without such an option is then refused.
+    """
+    content = other.model_dump()
+    for key in CARRIED:
+        value = getattr(model, key, None)
+        if value is not None and content.get(key) is None:
+            content[key] = value
+    return content
 
 
 def _divide_batch(batch_size: int, divisor: float, where: str) -> int:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from ..config.base import Technique
+from pydantic import Field
+
+from ..config.base import NoBool, Technique
 
 if TYPE_CHECKING:
     import torch
+
+Rate = Annotated[float, NoBool, Field(ge=0, lt=1)]
+
+# Regularization that lies inside a model. A scale that puts another model in the place of the
+# document's leaves it as the document has it: these options go over to the other model.
+CARRIED = ("dropout", "stochastic_depth")
 
 
 class Model(Technique):

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import AfterValidator
 
 from ..config.base import Count
-from .base import Model
+from .base import Model, Rate
 
 if TYPE_CHECKING:
     import torch
+
+
+# Zero is written none: both are the same network, and so the same cell.
+Off = AfterValidator(lambda rate: rate or None)
+RateOrNone = Annotated[Rate | None, Off]
 
 
 class ResNetSmall(Model):
@@ -16,6 +23,10 @@ class ResNetSmall(Model):
 
     Widths `width`, 2 and 4 x `width`; the second and third stage halve the resolution. A stem of
     stride 2 makes it four times cheaper and fits 28-pixel images.
+
+    Dropout (Srivastava et al. 2014) and stochastic depth (Huang et al. 2016, arXiv 1603.09382) draw
+    from torch's generator, which the loop seeds at each step: what is dropped depends on an image's
+    place in its batch. Departs from Huang et al.: each image draws for itself (timm, torchvision).
     """
 
     name: Literal["resnet_small"] = "resnet_small"
@@ -25,8 +36,20 @@ class ResNetSmall(Model):
     """Basic blocks a stage; depth is 6 x blocks + 2."""
     stem_stride: Literal[1, 2] = 2
     """Stride of the first convolution."""
+    dropout: RateOrNone = None
+    """Share of the features before the last layer that is dropped in training."""
+    stochastic_depth: RateOrNone = None
+    """Share of the images for which the last block is dropped in training; block l of L at l / L of
+    this rate."""
 
     def build(self, classes: int) -> torch.nn.Module:
         from ._resnet_small import resnet_small
 
-        return resnet_small(classes, self.width, self.blocks, self.stem_stride)
+        return resnet_small(
+            classes,
+            self.width,
+            self.blocks,
+            self.stem_stride,
+            self.dropout or 0.0,
+            self.stochastic_depth or 0.0,
+        )

@@ -4,31 +4,37 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, model_validator
 
+from ..config.base import Positive
 from ..errors import nearest
-from .base import Model
+from .base import Model, Rate
 
 if TYPE_CHECKING:
     import torch
 
 
 @cache
-def arch_names(library: str) -> frozenset[str]:
-    """Names of a library's classification models, from the list beside this file.
+def arch_options(library: str) -> dict[str, frozenset[str]]:
+    """A library's classification models and the options that change each, from the list beside.
 
-    Importing timm to look a name up takes seconds; the list is made by `make schema` and a test
-    holds it to the installed versions.
+    Importing timm to look a name up takes seconds; the list (a model a line, its options after it)
+    is made by `make schema` and a test holds it to the installed versions.
     """
-    text = Path(__file__).with_name(f"{library}_archs.txt").read_text()
-    return frozenset(text.split())
+    _version, *lines = Path(__file__).with_name(f"{library}_archs.txt").read_text().splitlines()
+    return {words[0]: frozenset(words[1:]) for words in map(str.split, lines)}
+
+
+def arch_names(library: str) -> frozenset[str]:
+    """Names of a library's classification models."""
+    return frozenset(arch_options(library))
 
 
 def _known(library: str):
     def check(arch: str) -> str:
-        if arch not in arch_names(library):
+        if arch not in arch_options(library):
             hint = nearest(arch, arch_names(library))
             raise ValueError(f"{library} has no model '{arch}'{hint}")
         return arch
@@ -36,35 +42,71 @@ def _known(library: str):
     return AfterValidator(check)
 
 
-class Torchvision(Model):
-    """A classification model of torchvision, e.g. `arch: resnet50`."""
+class Library(Model):
+    """What models of both libraries share: an architecture, and the options that it takes."""
 
-    name: Literal["torchvision"] = "torchvision"
-    arch: Annotated[str, _known("torchvision")]
-    """Name in torchvision.models."""
+    keywords: ClassVar[dict[str, str]]
+    """Option -> the library's own name of it."""
+    arch: str
+    """Name of the architecture."""
+    dropout: Rate | None = None
+    """Share of the features that is dropped in training, before the last layer and where else the
+    architecture has it; none is the library's own default for the architecture."""
+    stochastic_depth: Rate | None = None
+    """Share of the images for which the last block is dropped in training, the earlier ones less;
+    none is the library's own default for the architecture."""
 
     @property
     def label(self) -> str:
         return self.arch
+
+    @model_validator(mode="after")
+    def _arch_takes_the_options(self) -> Library:
+        takes = arch_options(self.name)[self.arch]
+        for option in self.keywords:
+            if getattr(self, option) is not None and option not in takes:
+                others = f"; it takes {', '.join(sorted(takes))}" if takes else ""
+                raise ValueError(f"{option} does nothing in {self.name}'s {self.arch}{others}")
+        return self
+
+    def arguments(self) -> dict[str, Any]:
+        """The options that are set, by the library's names."""
+        values = {theirs: getattr(self, ours) for ours, theirs in self.keywords.items()}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+class Torchvision(Library):
+    """A classification model of torchvision, e.g. `arch: resnet50`."""
+
+    keywords = {
+        "dropout": "dropout",
+        "stochastic_depth": "stochastic_depth_prob",
+        "width_mult": "width_mult",
+    }
+    name: Literal["torchvision"] = "torchvision"
+    arch: Annotated[str, _known("torchvision")]
+    """Name in torchvision.models."""
+    width_mult: Positive | None = None
+    """Width of the layers as a share of the architecture's (MobileNetV2 and V3), rounded to eights
+    by torchvision; none is 1."""
 
     def build(self, classes: int) -> torch.nn.Module:
         from torchvision.models import get_model
 
-        return get_model(self.arch, weights=None, num_classes=classes)
+        return get_model(self.arch, weights=None, num_classes=classes, **self.arguments())
 
 
-class Timm(Model):
+class Timm(Library):
     """A model of timm, e.g. `arch: mobilenetv3_large_100`."""
 
+    keywords = {"dropout": "drop_rate", "stochastic_depth": "drop_path_rate"}
     name: Literal["timm"] = "timm"
     arch: Annotated[str, _known("timm")]
     """Name in timm, without the tag of pre-trained weights."""
 
-    @property
-    def label(self) -> str:
-        return self.arch
-
     def build(self, classes: int) -> torch.nn.Module:
         import timm
 
-        return timm.create_model(self.arch, pretrained=False, num_classes=classes)
+        return timm.create_model(
+            self.arch, pretrained=False, num_classes=classes, **self.arguments()
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from ..config.base import NonNegative, Positive
-from .base import Beta, Optimizer, OptimizerState
+from .base import Beta, Optimizer, OptimizerState, zero_slots
 
 if TYPE_CHECKING:
     import torch
@@ -35,13 +35,7 @@ class AdadeltaState(OptimizerState):
     """Mean squared gradients and mean squared updates."""
 
     def fresh(self, parameter: torch.nn.Parameter) -> dict[str, torch.Tensor]:
-        import torch
-
-        return {
-            "square_avg": torch.zeros_like(parameter, requires_grad=False),
-            "acc_delta": torch.zeros_like(parameter, requires_grad=False),
-            "step": torch.tensor(0.0),
-        }
+        return zero_slots(parameter, "square_avg", "acc_delta", "step")
 
     def update(
         self,

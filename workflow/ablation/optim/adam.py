@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from ..config.base import NonNegative, Positive
-from .base import Betas, Optimizer, OptimizerState
+from .base import Betas, Optimizer, OptimizerState, zero_slots
 
 if TYPE_CHECKING:
     import torch
@@ -39,13 +39,7 @@ class AdamState(OptimizerState):
         self.decoupled = decoupled
 
     def fresh(self, parameter: torch.nn.Parameter) -> dict[str, torch.Tensor]:
-        import torch
-
-        return {
-            "exp_avg": torch.zeros_like(parameter, requires_grad=False),
-            "exp_avg_sq": torch.zeros_like(parameter, requires_grad=False),
-            "step": torch.tensor(0.0),
-        }
+        return zero_slots(parameter, "exp_avg", "exp_avg_sq", "step")
 
     def update(
         self,

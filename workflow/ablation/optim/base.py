@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from ..config.base import NoBool, NonNegative, Technique
+from ..config.base import NoBool, NonNegative, Positive, Technique
+from .layers import layers
 
 if TYPE_CHECKING:
     import torch
 
 Beta = Annotated[float, NoBool, Field(ge=0, lt=1)]
 Betas = tuple[Beta, Beta]
+# One is written none: both are the same training, and so the same cell.
+Off = AfterValidator(lambda factor: None if factor == 1 else factor)
+LayerDecay = Annotated[Annotated[float, NoBool, Field(gt=0, le=1)] | None, Off]
 
 
 class Optimizer(Technique):
@@ -24,14 +28,31 @@ class Optimizer(Technique):
     """Whether weight decay applies to the scales and shifts of normalisation layers."""
     decay_bias: bool = True
     """Whether weight decay applies to the biases of convolutions and linear layers."""
+    decay_linear: bool = True
+    """Whether weight decay applies to the weights of linear layers, the last one among them."""
+    layer_lr_decay: LayerDecay = None
+    """The learning rate of a layer as a share of that of the layer behind it (Clark et al. 2020,
+    arXiv 2003.10555; Bao et al. 2022, arXiv 2106.08254): small steps in the first layers of a
+    pre-trained model. A residual or transformer block is one layer."""
+    head_lr_factor: Annotated[Positive | None, Off] = None
+    """Factor of the learning rate of the head, the last layer with the norm before it."""
 
     def start(self, model: torch.nn.Module) -> OptimizerState:
         """State for `model`, with `step(lr)`, `state_dict()` and `load_state_dict()`."""
         raise NotImplementedError
 
 
+class Group(NamedTuple):
+    """Parameters that take their steps with the same weight decay and learning rate."""
+
+    weight_decay: float
+    lr_scale: float
+    """Factor of the cell's learning rate."""
+    parameters: list[torch.nn.Parameter]
+
+
 class OptimizerState:
-    """Parameters with their weight decays, and what the optimizer remembers of each.
+    """Parameters with weight decays and learning rates, and what the optimizer remembers of each.
 
     The arithmetic is that of torch's functions beneath its classes (torch.optim.adam.adam ...): a
     class such as torch.optim.SGD would import torch._dynamo, which costs a short cell more than its
@@ -42,7 +63,7 @@ class OptimizerState:
     def __init__(self, model: torch.nn.Module, options: Optimizer) -> None:
         self.options = options
         self.groups = parameter_groups(model, options)
-        self.slots = [[self.fresh(p) for p in parameters] for _, parameters in self.groups]
+        self.slots = [[self.fresh(p) for p in group.parameters] for group in self.groups]
 
     def fresh(self, parameter: torch.nn.Parameter) -> dict[str, torch.Tensor | None]:
         """What is remembered of a parameter before its first step: the same names for each.
@@ -69,7 +90,8 @@ class OptimizerState:
         import torch
 
         with torch.no_grad():
-            for (weight_decay, parameters), memory in zip(self.groups, self.slots, strict=True):
+            for group, memory in zip(self.groups, self.slots, strict=True):
+                parameters = group.parameters
                 active = [i for i, p in enumerate(parameters) if p.grad is not None]
                 if not active:
                     continue
@@ -78,8 +100,8 @@ class OptimizerState:
                     [parameters[i] for i in active],
                     [parameters[i].grad for i in active],
                     slots,
-                    weight_decay=weight_decay,
-                    lr=lr,
+                    weight_decay=group.weight_decay,
+                    lr=lr * group.lr_scale,
                 )
                 for name, values in slots.items():
                     for i, value in zip(active, values, strict=True):
@@ -91,33 +113,46 @@ class OptimizerState:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over a memory; ValueError if it is another optimizer's or another model's."""
-        for mine, theirs, (_, parameters) in zip(
-            self.slots, state["slots"], self.groups, strict=True
-        ):
-            for slots, saved, parameter in zip(mine, theirs, parameters, strict=True):
+        for mine, theirs, group in zip(self.slots, state["slots"], self.groups, strict=True):
+            for slots, saved, parameter in zip(mine, theirs, group.parameters, strict=True):
                 if set(slots) != set(saved):
                     raise ValueError(f"{sorted(saved)} is no memory of {self.options.name}")
                 for name, value in saved.items():
                     device = "cpu" if name == "step" else parameter.device
                     slots[name] = None if value is None else value.to(device)
 
-    def record(self) -> dict[str, int]:
-        """How many scalars are decayed and not decayed, for the cell's record."""
-        counts = {"decayed": 0, "not_decayed": 0}
-        for decay, parameters in self.groups:
-            counts["decayed" if decay > 0 else "not_decayed"] += sum(p.numel() for p in parameters)
+    def record(self) -> dict[str, Any]:
+        """How many scalars are decayed and not decayed, for the cell's record.
+
+        Where learning rates differ by layer, also how many have which factor, from the input on.
+        """
+        counts: dict[str, Any] = {"decayed": 0, "not_decayed": 0}
+        scales: dict[float, int] = {}
+        for group in self.groups:
+            scalars = sum(p.numel() for p in group.parameters)
+            counts["decayed" if group.weight_decay > 0 else "not_decayed"] += scalars
+            scales[group.lr_scale] = scales.get(group.lr_scale, 0) + scalars
+        if set(scales) != {1.0}:
+            counts["by_lr_scale"] = [{"lr_scale": k, "scalars": n} for k, n in scales.items()]
         return counts
 
 
-def parameter_groups(
-    model: torch.nn.Module, options: Optimizer
-) -> list[tuple[float, list[torch.nn.Parameter]]]:
-    """[(weight decay, parameters)] with normalisation and bias parameters told apart by role.
+def zero_slots(parameter: torch.nn.Parameter, *names: str) -> dict[str, torch.Tensor]:
+    """Zeros of the parameter's shape under each name; under `step` a count of zero, on the CPU."""
+    import torch
+
+    zeros = {name: torch.zeros_like(parameter, requires_grad=False) for name in names}
+    return zeros | {name: torch.tensor(0.0) for name in names if name == "step"}
+
+
+def parameter_groups(model: torch.nn.Module, options: Optimizer) -> list[Group]:
+    """Decayed and not decayed parameters, told apart by role; of each layer where rates differ.
 
     A parameter belongs to a normalisation layer when the module that owns it has running
     statistics or a `normalized_shape`/`num_groups`; else it is a bias when it is one-dimensional
-    and registered as `bias` (in attention `in_proj_bias` or `q_bias`). Names of modules play no
-    part: ResNet's `downsample.1` is a batch norm too.
+    and registered as `bias` (in attention `in_proj_bias` or `q_bias`), and a linear layer's weight
+    when it is two-dimensional and registered as `weight` (`in_proj_weight`). Names of modules play
+    no part: ResNet's `downsample.1` is a batch norm too.
     """
     decayed: list[torch.nn.Parameter] = []
     exempt: list[torch.nn.Parameter] = []
@@ -129,6 +164,29 @@ def parameter_groups(
                 continue
             seen.add(id(parameter))
             bias = role.endswith("bias") and parameter.ndim == 1
-            keep = options.decay_norm if norm else options.decay_bias if bias else True
+            linear = role.endswith("weight") and parameter.ndim == 2
+            keep = not (
+                (norm and not options.decay_norm)
+                or (bias and not norm and not options.decay_bias)
+                or (linear and not options.decay_linear)
+            )
             (decayed if keep and options.weight_decay > 0 else exempt).append(parameter)
-    return [(options.weight_decay, decayed), (0.0, exempt)]
+    whole = [Group(options.weight_decay, 1.0, decayed), Group(0.0, 1.0, exempt)]
+    if options.layer_lr_decay is None and options.head_lr_factor is None:
+        return whole
+    return _by_layer(whole, model, options)
+
+
+def _by_layer(groups: list[Group], model: torch.nn.Module, options: Optimizer) -> list[Group]:
+    """The groups parted by the learning rates of the model's layers, from the input on."""
+    decay, head = options.layer_lr_decay or 1.0, options.head_lr_factor or 1.0
+    found = layers(model)
+    scales = [decay ** (len(found) - 1 - depth) for depth in range(len(found))]
+    scales[-1] *= head
+    scale_of = {id(p): s for ps, s in zip(found, scales, strict=True) for p in ps}
+    parted = [
+        Group(group.weight_decay, scale, [p for p in group.parameters if scale_of[id(p)] == scale])
+        for scale in dict.fromkeys(scales)
+        for group in groups
+    ]
+    return [group for group in parted if group.parameters]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import model_validator
 
 from ..config.base import NonNegative, Positive
-from .base import Betas, Optimizer, OptimizerState
+from .base import Betas, Optimizer, OptimizerState, zero_slots
 
 if TYPE_CHECKING:
     import torch
@@ -110,16 +110,11 @@ class LambState(OptimizerState):
         self.divisor: torch.Tensor | None = None
 
     def fresh(self, parameter: torch.nn.Parameter) -> dict[str, torch.Tensor]:
-        import torch
-
-        return {
-            "exp_avg": torch.zeros_like(parameter, requires_grad=False),
-            "exp_avg_sq": torch.zeros_like(parameter, requires_grad=False),
-        }
+        return zero_slots(parameter, "exp_avg", "exp_avg_sq")
 
     def step(self, lr: float) -> None:
         self.steps += 1
-        grads = [p.grad for _, ps in self.groups for p in ps if p.grad is not None]
+        grads = [p.grad for g in self.groups for p in g.parameters if p.grad is not None]
         limit = self.options.max_grad_norm
         self.divisor = clip_divisor(grads, max_grad_norm=limit) if limit and grads else None
         super().step(lr)

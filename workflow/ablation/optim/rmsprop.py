@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from ..config.base import NonNegative, Positive
-from .base import Beta, Optimizer, OptimizerState
+from .base import Beta, Optimizer, OptimizerState, zero_slots
 
 if TYPE_CHECKING:
     import torch
@@ -40,13 +40,10 @@ class RMSpropState(OptimizerState):
     """Mean squared gradients and, where the options want them, mean gradients and momenta."""
 
     def fresh(self, parameter: torch.nn.Parameter) -> dict[str, torch.Tensor]:
-        import torch
-
-        names = ["square_avg"]
+        names = ["square_avg", "step"]
         names += ["grad_avg"] if self.options.centered else []
         names += ["momentum"] if self.options.momentum > 0 else []
-        zeros = {name: torch.zeros_like(parameter, requires_grad=False) for name in names}
-        return {**zeros, "step": torch.tensor(0.0)}
+        return zero_slots(parameter, *names)
 
     def update(
         self,
