@@ -12,7 +12,7 @@ rule study_tables:
         code=[
             "workflow/study_tables.py",
             *library(
-                "tables", "collect", "frames", "stats", "metrics", "markup", "record", "grid"
+                *("tables", "collect", "frames", "stats", "metrics", "markup", "diagnosis", "grid")
             ),
         ],
     output:
@@ -47,7 +47,7 @@ rule study_figures:
         epochs=f"{STUDIES}/epochs.csv",
         code=[
             "workflow/study_figures.py",
-            *library("figures", "collect", "frames", "stats", "metrics", "record", "grid"),
+            *library("figures", "collect", "frames", "stats", "metrics", "grid"),
             "workflow/ablation/style.mplstyle",
         ],
     output:

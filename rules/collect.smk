@@ -21,7 +21,7 @@ rule collect_study:
     input:
         cells=study_cells,
         plan=plan_marker,
-        code=["workflow/collect_study.py", *library("collect", "record", "grid")],
+        code=["workflow/collect_study.py", *library("collect", "diagnosis", "grid", "meters")],
     output:
         runs=f"{STUDIES}/runs.csv",
         epochs=f"{STUDIES}/epochs.csv",

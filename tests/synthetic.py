@@ -15,9 +15,11 @@ import numpy as np
 import yaml
 
 from ablation import collect, record
+from ablation.diagnosis import cell_noise_scale
 from ablation.frames import StudyData, load
 from ablation.grid import Cell, StudyPlan
 from ablation.identity import identity
+from ablation.meters import NOTHING
 
 
 @cache
@@ -41,33 +43,46 @@ def write_cells(
     missing: tuple[str, ...] = (),
     alone: bool = True,
     torch: str = "2.15.0",
+    metered: bool = False,
 ) -> None:
-    """Write `cells/{id}/` for a plan. diverged: cell id -> epoch in which the loss broke down."""
+    """Write `cells/{id}/` for a plan. diverged: cell id -> epoch in which the loss broke down;
+    metered: whether the machine had meters of energy."""
     for cell in plan.cells:
         if cell.id not in missing:
-            write_cell(plan, cell, cells, (diverged or {}).get(cell.id), alone, torch)
+            write_cell(plan, cell, cells, (diverged or {}).get(cell.id), alone, torch, metered)
 
 
 def write_cell(
-    plan: StudyPlan, cell: Cell, cells: Path, broke: int | None, alone: bool, torch: str
+    plan: StudyPlan,
+    cell: Cell,
+    cells: Path,
+    broke: int | None,
+    alone: bool,
+    torch: str,
+    metered: bool,
 ) -> None:
     """Write one cell."""
     folder = cells / cell.id
     folder.mkdir(parents=True, exist_ok=True)
     epochs = curve(cell)[: broke - 1 if broke else None]
-    times = [{"train_time_s": 1.5, "eval_time_s": 0.25, "images_per_s": 1600.0} for _ in epochs]
+    times = [
+        {"train_time_s": 1.5, "eval_time_s": 0.25, "images_per_s": 1600.0, **_reading(metered)}
+        for _ in epochs
+    ]
     facts = {
         "steps_per_epoch": 19,
         "train_images": 2500,
         "val_images": 5000,
+        "clean_images": 1000,
         "parameters": 78234,
+        "noise_scale": cell_noise_scale(cell.config, 2500, 19),
         "weight_decay_scalars": {"decayed": 78234, "not_decayed": 0},
     }
     at = {"epoch": broke, "step": 7} if broke else None
     metrics = record.metrics(cell.id, epochs, at, facts)
     _json(folder / "metrics.json", metrics)
     (folder / "epochs.csv").write_text(record._epochs_csv(epochs, times))
-    _json(folder / "timing.json", _timing(epochs, times, alone))
+    _json(folder / "timing.json", _timing(epochs, times, alone, broke is not None))
     _json(folder / "provenance.json", _provenance(cell, torch))
     _json(
         folder / "cell.json",
@@ -114,7 +129,15 @@ def _epoch(epoch: int, top1: float, lr: float) -> dict[str, Any]:
     }
 
 
-def _timing(epochs: list, times: list, alone: bool) -> dict[str, Any]:
+def _reading(metered: bool) -> dict[str, Any]:
+    """What the meters of a machine with a GPU say of an epoch."""
+    if not metered:
+        return NOTHING
+    energy = {"energy_j": 210.0, "gpu_energy_j": 175.0, "cpu_energy_j": 35.0}
+    return {**energy, "gpu_load_percent": 71.0, "gpu_power_w": 100.0, "energy_source": "nvml+rapl"}
+
+
+def _timing(epochs: list, times: list, alone: bool, diverged: bool) -> dict[str, Any]:
     train, evaluation = 1.5 * len(epochs), 0.25 * len(epochs)
     return {
         "train_time_s": train,
@@ -123,9 +146,8 @@ def _timing(epochs: list, times: list, alone: bool) -> dict[str, Any]:
         "wall_time_s": train + evaluation + 3.2,
         "images_per_s": 1600.0,
         "peak_mem_gib": 0.6,
-        "energy_j": None,
-        "energy_source": None,
-        "seconds_to_top1": record.seconds_to(epochs, times),
+        **record.metered(times),
+        **record.seconds_to(epochs, times, diverged=diverged),
         "alone": alone,
         "attempts": 1,
     }

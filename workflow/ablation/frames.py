@@ -20,7 +20,10 @@ from .errors import DataError
 from .grid import StudyPlan, Variant, format_value
 from .metrics import METRICS
 
-_TEXT = ("cell_id", "variant", "status", "energy_source", "hardware_id", "torch", "code_version")
+_TEXT = (
+    *("cell_id", "variant", "status", "fit", "energy_source", "hardware_id", "torch"),
+    "code_version",
+)
 
 
 @dataclass(frozen=True)
@@ -75,16 +78,48 @@ class StudyData:
         lost = any(self.of(v, "completed").empty for v in (variant, other))
         return stats.Summary(found.n, found.mean) if lost else found
 
-    def epochs_to(self, variant: Variant, threshold: float) -> list[float | None]:
-        """Epoch in which each run first reached an accuracy; None where it never did."""
+    def epochs_to(
+        self, variant: Variant, threshold: float, kind: str = "epochs_to"
+    ) -> list[float | None]:
+        """Epoch in which each run first reached an accuracy; None where it never did.
+
+        kind: `epochs_to_hold` for the epoch from which it stayed there, `seconds_to` and
+        `seconds_to_hold` for the seconds.
+        """
         runs = self.of(variant)
-        reached = runs.loc[runs["status"] != "missing", f"epochs_to_{threshold_name(threshold)}"]
+        reached = runs.loc[runs["status"] != "missing", f"{kind}_{threshold_name(threshold)}"]
         return [None if pd.isna(value) else float(value) for value in reached]
+
+    def shortest(self, variant: Variant) -> float:
+        """Seconds of training and evaluation of a variant's shortest completed run (without any:
+        its shortest diverged one; NaN without runs). A time not reached is longer than this."""
+        runs = self.of(variant, "completed")
+        runs = self.of(variant, "diverged") if runs.empty else runs
+        spent = runs[["train_time_s", "eval_time_s"]]
+        return float(spent.sum(axis=1).min()) if len(spent) else stats.NAN
+
+    def fits(self, variant: Variant) -> dict[str, int]:
+        """How many runs of a variant over- and underfit, most frequent first."""
+        found = self.of(variant, "completed")["fit"]
+        return {str(name): int(n) for name, n in found[found != ""].value_counts().items()}
 
     def why_times_differ(self) -> str:
         """Why the training times of the study's runs may not be compared; empty if they may."""
         done = self.runs[self.runs["status"] == "completed"]
         return stats.why_times_differ(list(done["alone"]), list(done["hardware_id"]))
+
+    def why_energy_differs(self) -> str:
+        """Why the energies of the study's runs may not be compared; empty if they may."""
+        done = self.runs[self.runs["status"] == "completed"]
+        sources = sorted(set(done["energy_source"]) - {""})
+        if len(sources) > 1:
+            return f"their meters differ ({' and '.join(sources)})"
+        return self.why_times_differ()
+
+    def measured(self, metric: str) -> bool:
+        """Whether any completed run has a value of a metric."""
+        done = self.runs[self.runs["status"] == "completed"]
+        return bool(done[metric].notna().any())
 
     def best(self, metric: str = "val_top1") -> Variant | None:
         """The variant with the best mean; None when no run is there. Ties: the study's order."""
@@ -108,7 +143,8 @@ def load(plan: StudyPlan, runs: Path, epochs: Path | None = None) -> StudyData:
 
 
 def _censored(plan: StudyPlan) -> list[str]:
-    return [f"censored_{threshold_name(t)}" for t in plan.scale.thresholds]
+    kinds = ("censored", "censored_hold")
+    return [f"{kind}_{threshold_name(t)}" for t in plan.scale.thresholds for kind in kinds]
 
 
 def _read(path: Path, text: tuple[str, ...], flags: set[str]) -> pd.DataFrame:

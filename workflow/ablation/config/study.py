@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from ..errors import nearest
-from ..metrics import EPOCH_METRICS, METRICS, TIME_METRICS
+from ..metrics import COLUMN_METRICS, EPOCH_METRICS, METRICS, TIME_METRICS
 from .base import Config, NoBool, Number, Whole
 from .recipe import Described
 
@@ -106,6 +106,9 @@ class StudyConfig(Described):
     """The variant that differences are taken to."""
     seeds: Annotated[int, NoBool, Field(ge=1, le=1000)] | tuple[Whole, ...] = 5
     """Number of seeds (0, 1, ...) or the seeds themselves."""
+    columns: tuple[str, ...] = ()
+    """Further columns of the main table: metrics, or `fit` for the diagnosis of over- and
+    underfitting. Energy, GPU load and power stand there wherever they were measured."""
     figures: dict[str, Figure] = {}
     """File name -> figure."""
     published: tuple[Published, ...] = ()
@@ -117,6 +120,17 @@ class StudyConfig(Described):
         if not isinstance(seeds, int) and (not seeds or len(set(seeds)) != len(seeds)):
             raise ValueError("seeds are one or more different numbers")
         return seeds
+
+    @field_validator("columns")
+    @classmethod
+    def _known_columns(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
+        for number, name in enumerate(columns):
+            if name not in COLUMN_METRICS:
+                why = "stands in the main table anyway" if name in METRICS else "is no metric"
+                raise ValueError(f"{name} {why}{nearest(name, COLUMN_METRICS)}")
+            if name in columns[:number]:
+                raise ValueError(f"{name} stands there twice")
+        return columns
 
     @field_validator("figures")
     @classmethod
