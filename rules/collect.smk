@@ -1,7 +1,8 @@
 # Collect: the cells of a study -> one tidy table.
 #
 # Reads   results/cells/*/ of the study's cells, and the study's plan by its digest.
-# Writes  results/studies/{scale}/{study}/runs.csv (a row a cell) and epochs.csv (a row an epoch).
+# Writes  results/studies/{scale}/{study}/runs.csv (a row a cell), epochs.csv (a row an epoch)
+#         and steps.csv (a row a step, of range tests).
 
 
 rule note_plan:
@@ -25,6 +26,7 @@ rule collect_study:
     output:
         runs=f"{STUDIES}/runs.csv",
         epochs=f"{STUDIES}/epochs.csv",
+        steps=f"{STUDIES}/steps.csv",
     log:
         "results/logs/collect/{scale}/{study}.log",
     benchmark:

@@ -221,6 +221,20 @@ def epochs_table(plan: StudyPlan, records: dict[str, CellRecord]) -> str:
     return _csv(columns, rows)
 
 
+def steps_table(plan: StudyPlan, records: dict[str, CellRecord]) -> str:
+    """steps.csv: a row for every step of the cells that record them (range tests)."""
+    rows = []
+    for cell in plan.cells:
+        steps = records[cell.id].metrics.get("steps") if cell.id in records else None
+        labels = _cell_labels(plan, cell)
+        pairs = zip(steps["lr"], steps["loss"], strict=True) if steps else ()
+        rows += [
+            {**labels, "step": step, "lr": lr, "loss": loss}
+            for step, (lr, loss) in enumerate(pairs, 1)
+        ]
+    return _csv([*_labels(plan), "step", "lr", "loss"], rows)
+
+
 def run_columns(plan: StudyPlan) -> list[str]:
     """Columns of runs.csv, in order."""
     thresholds = [

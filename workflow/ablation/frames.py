@@ -33,6 +33,8 @@ class StudyData:
     plan: StudyPlan
     runs: pd.DataFrame
     epochs: pd.DataFrame | None = None
+    steps: pd.DataFrame | None = None
+    """Of a range test: learning rate and loss of each step."""
 
     @cached_property
     def classes(self) -> int:
@@ -130,7 +132,8 @@ class StudyData:
 
 
 def load(plan: StudyPlan, runs: Path, epochs: Path | None = None) -> StudyData:
-    """Read runs.csv (and epochs.csv); DataError when they are not of this plan."""
+    """Read runs.csv (and epochs.csv; of a range test also steps.csv beside it); DataError when
+    they are not of this plan."""
     table = _read(runs, _TEXT, {"alone", *_censored(plan)})
     if list(table.columns) != run_columns(plan) or list(table["cell_id"]) != [
         c.id for c in plan.cells
@@ -139,7 +142,13 @@ def load(plan: StudyPlan, runs: Path, epochs: Path | None = None) -> StudyData:
             f"{runs} was not collected from study {plan.name} at scale {plan.scale_name} as it "
             "is now; run `python workflow/collect_study.py` again"
         )
-    return StudyData(plan, table, None if epochs is None else _read(epochs, _TEXT, set()))
+    ranges = plan.config.kind == "lr_range"
+    return StudyData(
+        plan,
+        table,
+        None if epochs is None else _read(epochs, _TEXT, set()),
+        _read(runs.with_name("steps.csv"), _TEXT, set()) if ranges else None,
+    )
 
 
 def _censored(plan: StudyPlan) -> list[str]:

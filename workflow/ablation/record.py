@@ -36,9 +36,11 @@ def metrics(
     epochs: list[dict[str, Any]],
     diverged_at: dict[str, int | None] | None,
     facts: dict[str, Any],
+    steps: list[list[float]] | None = None,
 ) -> dict[str, Any]:
     """The content of metrics.json. epochs: one record an epoch, times already taken out.
 
+    steps: [learning rate, loss] of each step, of a range test (`steps_of`).
     facts: what else is known of the cell; `clean_images`, `train_images` and `val_images` of them
     are needed for the diagnosis of over- and underfitting.
     """
@@ -58,8 +60,20 @@ def metrics(
         **diagnosis.spike_record(epochs),
         **diagnosis.fit_record(last, *images),
         **facts,
+        **(
+            {"steps": {"lr": [s[0] for s in steps], "loss": [s[1] for s in steps]}} if steps else {}
+        ),
         "epochs": epochs,
     }
+
+
+def steps_of(
+    config: Any, epoch: int, first: int, steps_per_epoch: int, losses: list[float]
+) -> list[list[float]]:
+    """[learning rate, loss] of the steps of an epoch (both from 0) that begin with `first`."""
+    times = (epoch + (first + i) / steps_per_epoch for i in range(len(losses)))
+    rates = (config.schedule.lr(config.lr, time, config.epochs) for time in times)
+    return [[rate, loss] for rate, loss in zip(rates, losses, strict=True)]
 
 
 def seconds_to(

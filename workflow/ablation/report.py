@@ -131,7 +131,7 @@ def _overview(studies: list[StudyData]) -> Table:
     rows = []
     for data in studies:
         plan, status = data.plan, data.runs["status"]
-        best = data.best()
+        best = data.best() if plan.config.kind == "grid" else None
         lost, missing = (int((status == s).sum()) for s in ("diverged", "missing"))
         numbers = (len(plan.variants), len(plan.cells), lost, missing)
         rows.append(

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from . import diagnosis, stats
+from . import diagnosis, lr_range, stats
 from .frames import StudyData
 from .grid import Variant
 from .settings import flat, model_text
@@ -66,6 +66,8 @@ def notice(studies: list[StudyData], scale: str, titles: dict[str, str]) -> list
 
 def findings(data: StudyData) -> list[str]:
     """The best variant, its difference to the baseline, and how wide intervals are."""
+    if data.plan.config.kind == "lr_range":
+        return _range_findings(data)
     plan, best = data.plan, data.best(METRIC)
     if best is None:
         return ["No run of this study has finished."]
@@ -79,6 +81,24 @@ def findings(data: StudyData) -> list[str]:
             f"deviations to each side: here ± {number(METRIC, found.half)} points."
         )
     return [s for s in sentences if s]
+
+
+def _range_findings(data: StudyData) -> list[str]:
+    """What a range test suggests, a sentence a variant."""
+    found, sentences = lr_range.curves(data), []
+    for variant in data.plan.variants:
+        mine = [curve.suggestion for curve in found if curve.variant is variant]
+        steepest, tenth = (
+            lr_range.mean([getattr(s, key) for s in mine]) for key in ("steepest", "tenth")
+        )
+        if steepest is None or tenth is None:
+            sentences.append(f"{variant.label}: no suggestion, the loss does not fall.")
+            continue
+        text = f"{variant.label}: the loss falls fastest at a learning rate of {steepest:.2g}; a "
+        text += f"tenth of the rate at which it is lowest is {tenth:.2g}"
+        over = f" (geometric means over {count(len(mine), 'seed')})" if len(mine) > 1 else ""
+        sentences.append(f"{text}{over}.")
+    return [*sentences, "These are suggestions to begin with: no accuracy is measured at them."]
 
 
 def fit_sentence(data: StudyData, variant: Variant) -> str:

@@ -4,6 +4,7 @@ from .constant import Constant
 from .cosine import Cosine
 from .cyclic import Cyclic
 from .exponential import Exponential
+from .lr_range import LrRange
 from .one_cycle import OneCycle
 from .piecewise import Piecewise
 from .piecewise_linear import PiecewiseLinear
@@ -20,4 +21,5 @@ SCHEDULES = (
     Cosine,
     OneCycle,
     Cyclic,
+    LrRange,
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import model_validator
 
 from ..config.base import Fraction, Technique
@@ -25,6 +27,8 @@ def linear_warmup(epoch: float, *, warmup_epochs: float, start: float) -> float:
 class Schedule(Technique):
     """A learning-rate schedule, evaluated before every optimizer step."""
 
+    records_steps: ClassVar[bool] = False
+    """Whether learning rate and loss of every step go into the cell's record."""
     warmup_epochs: Epochs = 0.0
     """Epochs of linear warmup, in which the schedule's own value is multiplied by a factor."""
     warmup_start: Fraction = 0.0
