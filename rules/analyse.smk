@@ -13,7 +13,17 @@ rule study_tables:
         code=[
             "workflow/study_tables.py",
             *library(
-                *("tables", "lr_range", "collect", "frames", "stats", "metrics", "markup", "diagnosis", "grid")
+                *(
+                    "tables",
+                    "lr_range",
+                    "collect",
+                    "frames",
+                    "stats",
+                    "metrics",
+                    "markup",
+                    "diagnosis",
+                    "grid",
+                )
             ),
         ],
     output:
@@ -49,7 +59,16 @@ rule study_figures:
         steps=f"{STUDIES}/steps.csv",
         code=[
             "workflow/study_figures.py",
-            *library("figures", "range_figure", "lr_range", "collect", "frames", "stats", "metrics", "grid"),
+            *library(
+                "figures",
+                "range_figure",
+                "lr_range",
+                "collect",
+                "frames",
+                "stats",
+                "metrics",
+                "grid",
+            ),
             "workflow/ablation/style.mplstyle",
         ],
     output:

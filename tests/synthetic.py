@@ -79,7 +79,9 @@ def write_cell(
         "weight_decay_scalars": {"decayed": 78234, "not_decayed": 0},
     }
     at = {"epoch": broke, "step": 7} if broke else None
-    metrics = record.metrics(cell.id, epochs, at, facts)
+    wanted = cell.config.schedule.records_steps
+    steps = range_steps(cell)[: 19 * broke if broke else None] if wanted else None
+    metrics = record.metrics(cell.id, epochs, at, facts, steps)
     _json(folder / "metrics.json", metrics)
     (folder / "epochs.csv").write_text(record._epochs_csv(epochs, times))
     _json(folder / "timing.json", _timing(epochs, times, alone, broke is not None))
@@ -99,6 +101,17 @@ def write_cell(
             "identity": identity(cell.config, cell.dataset.digest),
         },
     )
+
+
+def range_steps(cell: Cell) -> list[list[float]]:
+    """Steps of a range test: the loss falls fastest at 0.1, is lowest near 1, and blows up."""
+    noise, config = np.random.default_rng(int(cell.id, 16)), cell.config
+    empty = [0.0] * 19
+    steps = [s for e in range(config.epochs) for s in record.steps_of(config, e, 0, 19, empty)]
+    lrs = np.array([lr for lr, _ in steps])
+    losses = 1.3 - np.tanh(1.5 * np.log10(lrs / 0.1)) + (lrs / 4) ** 3
+    losses += noise.normal(0, 0.02, len(lrs))
+    return np.stack([lrs, losses], axis=1).tolist()
 
 
 def curve(cell: Cell) -> list[dict[str, Any]]:
@@ -189,4 +202,5 @@ def collected(plan: StudyPlan, results: Path, **options: Any) -> StudyData:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "runs.csv").write_text(collect.runs_table(plan, records))
     (folder / "epochs.csv").write_text(collect.epochs_table(plan, records))
+    (folder / "steps.csv").write_text(collect.steps_table(plan, records))
     return load(plan, folder / "runs.csv", folder / "epochs.csv")

@@ -84,7 +84,7 @@ class RangeTest(Config):
     """Length of the test, the same at every scale: a hundred steps or more are wanted."""
     growth: Literal["exponential", "linear"] = "exponential"
     """By equal factors or by equal amounts a step."""
-    smoothing: Annotated[Fraction, Field(lt=1)] = 0.05
+    smoothing: Annotated[Fraction, Field(lt=1)] = 0.03
     """Length of the loss's smoothing as a share of the steps; 0 for none."""
 
     @model_validator(mode="after")
