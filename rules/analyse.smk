@@ -1,6 +1,6 @@
 # Analyse: a study's tidy table -> tables and figures.
 #
-# Reads   results/studies/{scale}/{study}/runs.csv and epochs.csv, and the study's YAML.
+# Reads   results/studies/{scale}/{study}/runs.csv, epochs.csv and steps.csv, the study's YAML.
 # Writes  results/studies/{scale}/{study}/tables/ (CSV, Markdown, LaTeX) and figures/ (SVG, PNG,
 #         and the CSV behind each).
 
@@ -9,10 +9,21 @@ rule study_tables:
     """Draw up a study's tables: means, intervals, differences, published values."""
     input:
         runs=f"{STUDIES}/runs.csv",
+        steps=f"{STUDIES}/steps.csv",
         code=[
             "workflow/study_tables.py",
             *library(
-                "tables", "collect", "frames", "stats", "metrics", "markup", "record", "grid"
+                *(
+                    "tables",
+                    "lr_range",
+                    "collect",
+                    "frames",
+                    "stats",
+                    "metrics",
+                    "markup",
+                    "diagnosis",
+                    "grid",
+                )
             ),
         ],
     output:
@@ -45,9 +56,19 @@ rule study_figures:
     input:
         runs=f"{STUDIES}/runs.csv",
         epochs=f"{STUDIES}/epochs.csv",
+        steps=f"{STUDIES}/steps.csv",
         code=[
             "workflow/study_figures.py",
-            *library("figures", "collect", "frames", "stats", "metrics", "record", "grid"),
+            *library(
+                "figures",
+                "range_figure",
+                "lr_range",
+                "collect",
+                "frames",
+                "stats",
+                "metrics",
+                "grid",
+            ),
             "workflow/ablation/style.mplstyle",
         ],
     output:

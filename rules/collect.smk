@@ -1,7 +1,8 @@
 # Collect: the cells of a study -> one tidy table.
 #
 # Reads   results/cells/*/ of the study's cells, and the study's plan by its digest.
-# Writes  results/studies/{scale}/{study}/runs.csv (a row a cell) and epochs.csv (a row an epoch).
+# Writes  results/studies/{scale}/{study}/runs.csv (a row a cell), epochs.csv (a row an epoch)
+#         and steps.csv (a row a step, of range tests).
 
 
 rule note_plan:
@@ -21,10 +22,11 @@ rule collect_study:
     input:
         cells=study_cells,
         plan=plan_marker,
-        code=["workflow/collect_study.py", *library("collect", "record", "grid")],
+        code=["workflow/collect_study.py", *library("collect", "diagnosis", "grid", "meters")],
     output:
         runs=f"{STUDIES}/runs.csv",
         epochs=f"{STUDIES}/epochs.csv",
+        steps=f"{STUDIES}/steps.csv",
     log:
         "results/logs/collect/{scale}/{study}.log",
     benchmark:

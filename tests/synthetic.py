@@ -15,9 +15,11 @@ import numpy as np
 import yaml
 
 from ablation import collect, record
+from ablation.diagnosis import cell_noise_scale
 from ablation.frames import StudyData, load
 from ablation.grid import Cell, StudyPlan
 from ablation.identity import identity
+from ablation.meters import NOTHING
 
 
 @cache
@@ -41,33 +43,48 @@ def write_cells(
     missing: tuple[str, ...] = (),
     alone: bool = True,
     torch: str = "2.15.0",
+    metered: bool = False,
 ) -> None:
-    """Write `cells/{id}/` for a plan. diverged: cell id -> epoch in which the loss broke down."""
+    """Write `cells/{id}/` for a plan. diverged: cell id -> epoch in which the loss broke down;
+    metered: whether the machine had meters of energy."""
     for cell in plan.cells:
         if cell.id not in missing:
-            write_cell(plan, cell, cells, (diverged or {}).get(cell.id), alone, torch)
+            write_cell(plan, cell, cells, (diverged or {}).get(cell.id), alone, torch, metered)
 
 
 def write_cell(
-    plan: StudyPlan, cell: Cell, cells: Path, broke: int | None, alone: bool, torch: str
+    plan: StudyPlan,
+    cell: Cell,
+    cells: Path,
+    broke: int | None,
+    alone: bool,
+    torch: str,
+    metered: bool,
 ) -> None:
     """Write one cell."""
     folder = cells / cell.id
     folder.mkdir(parents=True, exist_ok=True)
     epochs = curve(cell)[: broke - 1 if broke else None]
-    times = [{"train_time_s": 1.5, "eval_time_s": 0.25, "images_per_s": 1600.0} for _ in epochs]
+    times = [
+        {"train_time_s": 1.5, "eval_time_s": 0.25, "images_per_s": 1600.0, **_reading(metered)}
+        for _ in epochs
+    ]
     facts = {
         "steps_per_epoch": 19,
         "train_images": 2500,
         "val_images": 5000,
+        "clean_images": 1000,
         "parameters": 78234,
+        "noise_scale": cell_noise_scale(cell.config, 2500, 19),
         "weight_decay_scalars": {"decayed": 78234, "not_decayed": 0},
     }
     at = {"epoch": broke, "step": 7} if broke else None
-    metrics = record.metrics(cell.id, epochs, at, facts)
+    wanted = cell.config.schedule.records_steps
+    steps = range_steps(cell)[: 19 * broke if broke else None] if wanted else None
+    metrics = record.metrics(cell.id, epochs, at, facts, steps)
     _json(folder / "metrics.json", metrics)
     (folder / "epochs.csv").write_text(record._epochs_csv(epochs, times))
-    _json(folder / "timing.json", _timing(epochs, times, alone))
+    _json(folder / "timing.json", _timing(epochs, times, alone, broke is not None))
     _json(folder / "provenance.json", _provenance(cell, torch))
     _json(
         folder / "cell.json",
@@ -84,6 +101,17 @@ def write_cell(
             "identity": identity(cell.config, cell.dataset.digest),
         },
     )
+
+
+def range_steps(cell: Cell) -> list[list[float]]:
+    """Steps of a range test: the loss falls fastest at 0.1, is lowest near 1, and blows up."""
+    noise, config = np.random.default_rng(int(cell.id, 16)), cell.config
+    empty = [0.0] * 19
+    steps = [s for e in range(config.epochs) for s in record.steps_of(config, e, 0, 19, empty)]
+    lrs = np.array([lr for lr, _ in steps])
+    losses = 1.3 - np.tanh(1.5 * np.log10(lrs / 0.1)) + (lrs / 4) ** 3
+    losses += noise.normal(0, 0.02, len(lrs))
+    return np.stack([lrs, losses], axis=1).tolist()
 
 
 def curve(cell: Cell) -> list[dict[str, Any]]:
@@ -114,7 +142,15 @@ def _epoch(epoch: int, top1: float, lr: float) -> dict[str, Any]:
     }
 
 
-def _timing(epochs: list, times: list, alone: bool) -> dict[str, Any]:
+def _reading(metered: bool) -> dict[str, Any]:
+    """What the meters of a machine with a GPU say of an epoch."""
+    if not metered:
+        return NOTHING
+    energy = {"energy_j": 210.0, "gpu_energy_j": 175.0, "cpu_energy_j": 35.0}
+    return {**energy, "gpu_load_percent": 71.0, "gpu_power_w": 100.0, "energy_source": "nvml+rapl"}
+
+
+def _timing(epochs: list, times: list, alone: bool, diverged: bool) -> dict[str, Any]:
     train, evaluation = 1.5 * len(epochs), 0.25 * len(epochs)
     return {
         "train_time_s": train,
@@ -123,9 +159,8 @@ def _timing(epochs: list, times: list, alone: bool) -> dict[str, Any]:
         "wall_time_s": train + evaluation + 3.2,
         "images_per_s": 1600.0,
         "peak_mem_gib": 0.6,
-        "energy_j": None,
-        "energy_source": None,
-        "seconds_to_top1": record.seconds_to(epochs, times),
+        **record.metered(times),
+        **record.seconds_to(epochs, times, diverged=diverged),
         "alone": alone,
         "attempts": 1,
     }
@@ -167,4 +202,5 @@ def collected(plan: StudyPlan, results: Path, **options: Any) -> StudyData:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "runs.csv").write_text(collect.runs_table(plan, records))
     (folder / "epochs.csv").write_text(collect.epochs_table(plan, records))
+    (folder / "steps.csv").write_text(collect.steps_table(plan, records))
     return load(plan, folder / "runs.csv", folder / "epochs.csv")

@@ -43,6 +43,8 @@ from ablation.config.study import (  # noqa: E402
     Curves,
     Heatmap,
     Published,
+    RangeCurves,
+    RangeTest,
     StudyConfig,
     WorkflowConfig,
 )
@@ -84,7 +86,13 @@ PARTS: dict[str, dict[str, type[BaseModel]]] = {
         "measure": Measure,
     },
     "scale": {"resources": Resources},
-    "study": {"figure curves": Curves, "figure heatmap": Heatmap, "published": Published},
+    "study": {
+        "range": RangeTest,
+        "figure curves": Curves,
+        "figure heatmap": Heatmap,
+        "figure lr_range": RangeCurves,
+        "published": Published,
+    },
 }
 INTRO = {
     "config": (

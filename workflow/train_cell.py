@@ -123,7 +123,7 @@ def check_betons(folder: Path, cell: Cell) -> None:
 
 def train(args: argparse.Namespace, cell: Cell, lease, stop) -> None:
     """Train the cell and write its results."""
-    from ablation import loop, provenance, record
+    from ablation import diagnosis, loop, provenance, record
     from ablation.compute import choose_device
     from ablation.lease import others_here
     from ablation.teacher import starting_weights, teacher_of
@@ -153,8 +153,12 @@ def train(args: argparse.Namespace, cell: Cell, lease, stop) -> None:
         "steps_per_epoch": trainer.steps_per_epoch,
         "train_images": len(trainer.train_set),
         "val_images": len(trainer.val_set),
+        "clean_images": len(trainer.clean_samples),
         "parameters": sum(p.numel() for p in trainer.learner.model.parameters()),
         "weight_decay_scalars": trainer.learner.optimizer.record(),
+        "noise_scale": diagnosis.cell_noise_scale(
+            cell.config, len(trainer.train_set), trainer.steps_per_epoch
+        ),
     }
     finished = datetime.datetime.now(datetime.UTC)
     record.write_results(
@@ -189,9 +193,8 @@ def timing(trainer) -> dict:
         "wall_time_s": trainer.wall_time_s(),
         "images_per_s": images / max(times["train_time_s"], 1e-9),
         "peak_mem_gib": peak_mem_gib(trainer.device),
-        "energy_j": None,  # no meter is read yet, and no estimate is made
-        "energy_source": None,
-        "seconds_to_top1": record.seconds_to(state.epochs, state.times),
+        **record.metered(state.times),
+        **record.seconds_to(state.epochs, state.times, diverged=state.diverged_at is not None),
         "alone": state.alone and len(set(state.machines)) == 1,
         "attempts": state.attempts,
     }

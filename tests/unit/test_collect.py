@@ -14,6 +14,7 @@ from ablation.collect import run_columns
 from ablation.errors import DataError
 from ablation.frames import load
 from ablation.grid import Planner
+from ablation.meters import READINGS
 
 STUDY = "aime_fig1_constant_lr"
 
@@ -141,3 +142,49 @@ def test_names_that_look_like_numbers_stay_names(tmp_path):
     data = collected(plan, tmp_path)
     assert list(dict.fromkeys(data.runs["variant"])) == list(rows_)
     assert len(data.values(plan.variants[0], "val_top1")) == 2
+
+
+def as_before_the_meters(cell: Path) -> None:
+    """Take away what cells of an earlier program lack."""
+    metrics, timing = (json.loads((cell / f"{n}.json").read_text()) for n in ("metrics", "timing"))
+    new = ("epochs_to_hold_top1", "val_loss_spikes", "val_loss_spike_height", "fit_clean")
+    for key in (*new, "fit_running", "clean_images", "noise_scale"):
+        del metrics[key]
+    for key in ("gpu_energy_j", "cpu_energy_j", "gpu_load_percent", "gpu_power_w"):
+        del timing[key]
+    del timing["seconds_to_hold_top1"]
+    (cell / "metrics.json").write_text(json.dumps(metrics))
+    (cell / "timing.json").write_text(json.dumps(timing))
+    lines = rows(cell / "epochs.csv")
+    kept = [k for k in lines[0] if k not in (*READINGS, "energy_source")]
+    with open(cell / "epochs.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, kept, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(lines)
+
+
+def test_cells_of_an_earlier_program_are_read(plan, tmp_path):
+    """What follows from their epochs is there; what was not recorded is empty."""
+    write_cells(plan, tmp_path / "new/cells", metered=True)
+    write_cells(plan, tmp_path / "old/cells", metered=True)
+    for cell in plan.cells:
+        as_before_the_meters(tmp_path / "old/cells" / cell.id)
+    new, old = (rows(run_collect(tmp_path / age) / "runs.csv") for age in ("new", "old"))
+    unknown = {"noise_scale", "gpu_energy_j", "cpu_energy_j", "gpu_load_percent", "gpu_power_w"}
+    for before, after in zip(old, new, strict=True):
+        assert {key for key in after if before[key] != after[key]} == unknown
+        assert all(before[key] == "" for key in unknown)
+        assert after["fit"] and after["val_loss_spikes"] and after["epochs_to_hold_70"] != "x"
+    epochs = rows(tmp_path / "old/studies/demo" / STUDY / "epochs.csv")
+    assert all(epoch[key] == "" for epoch in epochs for key in READINGS)
+
+
+def test_energy_and_diagnosis_reach_the_tables(plan, tmp_path):
+    data = collected(plan, tmp_path, metered=True, diverged={plan.cells[0].id: 4})
+    run = data.runs.iloc[5]
+    assert (run["energy_j"], run["energy_source"]) == (18 * 210, "nvml+rapl")
+    assert run["epoch_time_s"] == 1.75 and run["gpu_load_percent"] == pytest.approx(71)
+    assert run["clean_gap"] == run["clean_top1"] - run["val_top1"] and run["fit"] == "overfitting"
+    assert run["noise_scale"] == pytest.approx(0.01 * (2500 / 128 - 1) / 0.1)
+    lost = data.runs.iloc[0]
+    assert lost["fit"] == "" and lost.isna()["clean_gap"] and lost["censored_hold_70"]

@@ -55,6 +55,7 @@ HAND_MADE = {
     "piecewise linear": {
         "schedule": {"name": "piecewise_linear", "start": 0, "points": [1, 4], "factors": [1, 0]}
     },
+    "range test": {"schedule": {"name": "lr_range", "ratio": 1e4, "growth": "linear"}},
     "rmsprop": {"optimizer": {"name": "rmsprop", "momentum": 0.9, "eps": 1e-3}},
     "adadelta": {"optimizer": {"name": "adadelta"}},
     "adam": {"optimizer": {"name": "adam", "betas": [0.9, 0.99]}},

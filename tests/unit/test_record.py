@@ -17,7 +17,15 @@ from ablation.errors import DataError, UserError
 
 def epochs(*top1: float) -> list[dict[str, Any]]:
     return [
-        {"epoch": n, "lr": 0.1, "val_top1": v, "val_top5": v + 1, "clean_top1": None}
+        {
+            "epoch": n,
+            "lr": 0.1,
+            "train_top1": v,
+            "val_loss": 1.0,
+            "val_top1": v,
+            "val_top5": v + 1,
+            "clean_top1": None,
+        }
         for n, v in enumerate(top1, 1)
     ]
 
@@ -27,23 +35,60 @@ def times(count: int) -> list[dict[str, float]]:
     return [dict(row) for _ in range(count)]
 
 
-def test_reached_is_the_first_epoch_at_or_above() -> None:
-    assert record.reached(epochs(10, 20, 15, 20), 20) == 2
-    assert record.reached(epochs(10, 20), 20.0001) is None
-    assert record.reached([], 0) is None
-
-
 def test_best_is_the_first_of_equals() -> None:
     assert record.best_epoch(epochs(1, 3, 2, 3)) == {"epoch": 2, "val_top1": 3, "val_top5": 4}
     assert record.best_epoch([]) is None
 
 
 def test_seconds_to_an_accuracy() -> None:
-    found = record.seconds_to(epochs(12, 11, 31, 30), times(4))
-    assert found["10"] == 2.5 and found["15"] == 7.5 and found["30"] == 7.5
-    assert found["35"] is None and found["95"] is None
-    assert set(found) == {str(t) for t in record.THRESHOLDS}
-    assert set(record.seconds_to([], []).values()) == {None}
+    both = record.seconds_to(epochs(32, 11, 31, 30), times(4), diverged=False)
+    found, held = both["seconds_to_top1"], both["seconds_to_hold_top1"]
+    assert found["10"] == 2.5 and found["30"] == 2.5 and held["10"] == 2.5 and held["30"] == 7.5
+    assert found["35"] is None and held["95"] is None
+    assert set(found) == set(held) == {str(t) for t in record.THRESHOLDS}
+    for part in record.seconds_to([], [], diverged=True).values():
+        assert set(part.values()) == {None}
+
+
+def test_what_meters_read_is_summed_or_averaged_over_time() -> None:
+    reading = {"energy_j": 30.0, "gpu_energy_j": 20.0, "cpu_energy_j": 10.0}
+    reading |= {"gpu_load_percent": 50.0, "gpu_power_w": 8.0, "energy_source": "nvml+rapl"}
+    slow = {**reading, "train_time_s": 7.0, "gpu_load_percent": 90.0, "gpu_power_w": 4.0}
+    found = record.metered([times(1)[0] | reading, times(1)[0] | slow])
+    assert found["energy_j"] == 60 and found["cpu_energy_j"] == 20
+    assert found["gpu_load_percent"] == 80 and found["gpu_power_w"] == 5  # 2.5 s and 7.5 s
+    assert found["energy_source"] == "nvml+rapl"
+    gap = record.metered([times(1)[0] | reading, times(1)[0] | reading | {"energy_j": None}])
+    assert gap["energy_j"] is None and gap["gpu_energy_j"] == 40
+    other = record.metered([times(1)[0] | reading, times(1)[0] | reading | {"energy_source": "x"}])
+    assert other["energy_j"] is None and other["energy_source"] is None
+    for nothing in (record.metered(times(2)), record.metered([])):
+        assert set(nothing.values()) == {None}
+
+
+def test_a_diverged_cell_reaches_an_accuracy_and_holds_none() -> None:
+    cut = record.metrics("id", epochs(5, 12), {"epoch": 3, "step": 1}, {})
+    assert cut["epochs_to_top1"]["10"] == 2 and cut["epochs_to_hold_top1"]["10"] is None
+    assert cut["fit_clean"] is None and cut["fit_running"] is None
+    assert record.metrics("id", epochs(5, 12), None, {})["epochs_to_hold_top1"]["10"] == 2
+
+
+def test_metrics_hold_spikes_and_the_fit() -> None:
+    curve = epochs(*range(50, 62))
+    curve[6]["val_loss"], curve[-1]["clean_top1"] = 3.0, 99.0
+    images = {"clean_images": 1000, "train_images": 2500, "val_images": 5000}
+    found = record.metrics("id", curve, None, images)
+    assert (found["val_loss_spikes"], found["val_loss_spike_height"]) == (1, 3.0)
+    assert found["fit_clean"]["category"] == "overfitting"
+    assert found["fit_running"]["category"] == "balanced"
+
+
+def test_a_checkpoint_older_than_the_meters_goes_on(tmp_path: Path) -> None:
+    both = [*times(1), *(t | {"energy_j": 7.5, "energy_source": "rapl"} for t in times(1))]
+    text = record._epochs_csv(epochs(1, 2), both)
+    rows = list(csv.DictReader(text.splitlines()))
+    assert [row["energy_j"] for row in rows] == ["", "7.5"]
+    assert record.metered(both)["energy_j"] is None
 
 
 def test_metrics_of_a_whole_and_of_a_diverged_cell() -> None:

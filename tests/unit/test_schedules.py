@@ -18,6 +18,7 @@ from ablation.schedules import (
     Cosine,
     Cyclic,
     Exponential,
+    LrRange,
     OneCycle,
     Piecewise,
     PiecewiseLinear,
@@ -139,6 +140,11 @@ CASES = [
         Cyclic(up_epochs=1, down_epochs=2, mode="exp_range", decay=0.99**21),
         lambda o: cyclic_lr(o, 7, 14, "exp_range", 0.99),
     ),
+    (LrRange(ratio=1e4), lambda o: ls.ExponentialLR(o, 1e4 ** (1 / TOTAL))),
+    (
+        LrRange(ratio=50, growth="linear"),
+        lambda o: ls.LambdaLR(o, lambda step: 1 + 49 * step / TOTAL),
+    ),
 ]
 
 
@@ -227,6 +233,7 @@ HELD = [
     (Step(every=2, decay=0.5, cooldown_epochs=1.5), 0.25),
     (OneCycle(cooldown_epochs=1.5, div_factor=10, final_div_factor=20), 0.005),
     (Cyclic(up_epochs=1, cooldown_epochs=1.5, base_ratio=0.5), 0.75),
+    (LrRange(ratio=100, cooldown_epochs=1.5), 100.0),
 ]
 
 

@@ -10,6 +10,7 @@ import pytest
 from study_tables import main
 from synthetic import collected, config_dir, study_copy
 
+from ablation.errors import ConfigError
 from ablation.grid import Planner
 from ablation.markup import latex, markdown, to_csv, to_latex, to_markdown
 from ablation.stats import Summary, summarise
@@ -25,6 +26,19 @@ def fig1(tmp_path_factory):
     ids = [c.id for c in plan.cells]
     folder = tmp_path_factory.mktemp("fig1")
     return collected(plan, folder, diverged={ids[0]: 4}, missing=(ids[5],))
+
+
+def named(tables, name):
+    """The table of a name."""
+    return next(table for table in tables if table.name == name)
+
+
+def headings(table):
+    return [column.heading for column in table.columns]
+
+
+def texts(table):
+    return [dict(zip(headings(table), (e.text for e in row), strict=True)) for row in table.rows]
 
 
 def test_a_diverged_run_counts_at_chance_and_a_missing_one_not_at_all(fig1):
@@ -48,6 +62,92 @@ def test_main_table(fig1):
     assert "±" not in text[2]["Top-1 (%)"] and "[" not in text[2]["Difference to baseline"]
     assert text[4]["Epochs to 70 %"] == "> 18"
     assert "Training time (s)" in headings
+
+
+def test_thresholds_are_reached_and_held(tmp_path):
+    plan = Planner(config_dir()).plan("aime_fig1_constant_lr", "demo")
+    diverged = {c.id: 18 for c in plan.cells if c.variant.label == "lr=0.1"}
+    data = collected(plan, tmp_path, diverged=diverged)
+    table = named(study_tables(data, config_dir()), "thresholds")
+    text = texts(table)
+    assert headings(table)[1:5] == [
+        "Epochs to 70 %", "Epochs to hold 70 %", "Seconds to 70 %", "Seconds to hold 70 %",
+    ]  # fmt: skip
+    # The diverged runs reached it and held nothing; the slow ones never did.
+    assert text[1]["Epochs to 70 %"] != "> 18" and text[1]["Epochs to hold 70 %"] == "> 18"
+    assert text[1]["Seconds to hold 70 %"] == "> 29"  # 17 epochs of 1.75 s, rounded down
+    assert [text[4][f"Epochs to {word}70 %"] for word in ("", "hold ")] == ["> 18", "> 18"]
+    assert text[4]["Seconds to 70 %"] == "> 31"
+    pairs = []
+    for percent in (70, 75, 80, 82):
+        runs = data.runs[data.runs[f"epochs_to_hold_{percent}"].notna()]
+        late = runs[f"epochs_to_hold_{percent}"]
+        pairs += zip(runs[f"epochs_to_{percent}"], late, strict=True)
+        assert list(runs[f"seconds_to_hold_{percent}"]) == [1.75 * e for e in late]
+    assert all(early <= late for early, late in pairs)
+    assert text[0]["Epochs to hold 82 %"] == "> 18" != text[0]["Epochs to 82 %"]  # and lost again
+    shared = collected(plan, tmp_path / "shared", alone=False)
+    table = named(study_tables(shared, config_dir()), "thresholds")
+    assert not any("econds" in heading for heading in headings(table))
+
+
+def test_energy_stands_where_it_was_measured_and_may_be_compared(tmp_path):
+    plan = Planner(config_dir()).plan("aime_fig1_constant_lr", "demo")
+    energies = ("Energy (J)", "GPU load (%)", "GPU power (W)")
+    table = study_tables(collected(plan, tmp_path / "none"), config_dir())[0]
+    assert not set(energies) & set(headings(table)) and "nergy" not in " ".join(table.notes)
+    data = collected(plan, tmp_path / "all", metered=True)
+    table = study_tables(data, config_dir())[0]
+    assert [texts(table)[0][e] for e in energies] == ["3780 ± 0", "71 ± 0", "100.0 ± 0.0"]
+    assert "Energy: the run's GPUs and all CPU packages of its machine." in table.notes
+    assert float(table.records[0]["energy_j_mean"]) == 18 * 210
+    assert list(data.epochs["gpu_power_w"].unique()) == [100.0]
+    data.runs.loc[0, "energy_source"] = "nvml"
+    table = study_tables(data, config_dir())[0]
+    assert "Training time (s)" in headings(table) and not set(energies) & set(headings(table))
+    assert any("their meters differ (nvml and nvml+rapl)" in note for note in table.notes)
+    shared = collected(plan, tmp_path / "shared", metered=True, alone=False)
+    table = study_tables(shared, config_dir())[0]
+    assert not set(energies) & set(headings(table))
+
+
+def test_columns_that_a_study_asks_for(tmp_path):
+    columns = ["fit", "noise_scale", "val_loss_spikes", "epoch_time_s"]
+    config = study_copy(tmp_path, "more", columns=columns)
+    plan = Planner(config).plan("more", "demo")
+    table = study_tables(collected(plan, tmp_path), config)[0]
+    row = texts(table)[1]
+    assert (row["Fit"], row["Noise scale"]) == ("overfitting", "18.53")
+    assert (row["Spikes of the validation loss"], row["Time per epoch (s)"]) == (
+        "0.0 ± 0.0", "1.75 ± 0.00",
+    )  # fmt: skip
+    assert any(note.startswith("Fit: clean train against validation") for note in table.notes)
+    assert table.records[1]["fit"] == "overfitting" and table.records[1]["noise_scale_mean"] > 18
+    shared = study_tables(collected(plan, tmp_path / "shared", alone=False), config)[0]
+    assert "Time per epoch (s)" not in headings(shared) and "Fit" in headings(shared)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (["noise_scal"], "noise_scal is no metric; did you mean 'noise_scale'"),
+        (["val_top1"], "val_top1 stands in the main table anyway"),
+        (["fit", "fit"], "fit stands there twice"),
+    ],
+)
+def test_a_column_that_says_nothing_new_is_refused(tmp_path, columns, message):
+    config = study_copy(tmp_path, "more", columns=columns)
+    with pytest.raises(ConfigError, match=message):
+        Planner(config).plan("more", "demo")
+
+
+def test_a_published_time_stands_beside_times_that_may_be_compared(tmp_path):
+    published = [{"where": "Table 1", "value": 27, "measures": "last", "metric": "epoch_time_s"}]
+    config = study_copy(tmp_path, "more", published=published)
+    plan = Planner(config).plan("more", "demo")
+    for alone, text in ((True, "1.75 ± 0.00"), (False, "–")):
+        data = collected(plan, tmp_path / str(alone), alone=alone)
+        assert named(study_tables(data, config), "published").rows[0][5].text == text
 
 
 def test_csv_has_full_precision(fig1):
@@ -76,7 +176,7 @@ def test_times_of_cells_that_shared_a_machine_are_not_compared(tmp_path):
 
 
 def test_every_published_row_says_what_was_measured(fig1):
-    published = study_tables(fig1, config_dir())[1]
+    published = named(study_tables(fig1, config_dir()), "published")
     where = [c.heading for c in published.columns].index("Measured on")
     expected = "Fashion-MNIST (subset), demo scale; not comparable with the published ImageNet-1k"
     assert all(row[where].text.startswith(expected) for row in published.rows)
@@ -90,7 +190,7 @@ def test_an_unstated_value_stands_beside_both(tmp_path, measures, dashes):
     published = [{"where": "here", "value": 70, "relation": "up to", "measures": measures}]
     config = study_copy(tmp_path, "one", published=published)
     data = collected(Planner(config).plan("one", "demo"), tmp_path)
-    row = study_tables(data, config)[1].rows[0]
+    row = named(study_tables(data, config), "published").rows[0]
     assert [row[i].text == "–" for i in (5, 6)] == [bool(d) for d in dashes]
     assert row[3].text == "up to 70 %" and row[1].text == "lr=0.1 (best of 5)"
 
@@ -101,7 +201,8 @@ def test_a_comparable_scale_says_only_where(tmp_path):
         "title: as it is\nmeasure: {clean_images: 100, clean_every: 1}\n"
     )
     data = collected(Planner(config).plan("own", "own"), tmp_path)
-    assert study_tables(data, config)[1].rows[0][7].text == "Fashion-MNIST (subset), own scale"
+    row = named(study_tables(data, config), "published").rows[0]
+    assert row[7].text == "Fashion-MNIST (subset), own scale"
 
 
 def test_numbers():
@@ -134,7 +235,9 @@ def test_hostile_texts_stay_texts(tmp_path):
     args = ["--study", "bad", "--scale", "demo", "--runs", str(folder / "runs.csv")]
     assert main([*args, "--out", str(out), "--config-dir", str(config)]) == 0
     assert sorted(p.name for p in out.iterdir()) == sorted(
-        f"{name}.{kind}" for name in ("main", "published") for kind in ("csv", "md", "tex")
+        f"{name}.{kind}"
+        for name in ("main", "published", "thresholds")
+        for kind in ("csv", "md", "tex")
     )
     for table in study_tables(data, config):
         check_latex(to_latex(table), len(table.columns))

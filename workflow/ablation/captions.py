@@ -3,7 +3,7 @@ needs no drawing library."""
 
 from __future__ import annotations
 
-from .config.study import Curves
+from .config.study import Curves, RangeCurves
 from .frames import StudyData
 from .metrics import METRICS
 
@@ -11,6 +11,8 @@ from .metrics import METRICS
 def caption(data: StudyData, name: str) -> str:
     """What the figure shows, in sentences that are made from the data."""
     spec = data.plan.config.figures[name]
+    if isinstance(spec, RangeCurves):
+        return _range_caption(data, spec)
     metric = METRICS[spec.metric].heading
     seeds = len({c.config.seed for c in data.plan.cells})
     whole = (data.runs["status"] == "completed").all()
@@ -37,5 +39,18 @@ def caption(data: StudyData, name: str) -> str:
         ]
         how = "drawn to their end, marked ×" if isinstance(spec, Curves) else "counted at chance"
         text += f" Diverged ({how}): {'; '.join(which)}."
+    missing = int((data.runs["status"] == "missing").sum())
+    return text + (f" Missing: {missing} of {len(data.runs)} runs." if missing else "")
+
+
+def _range_caption(data: StudyData, spec: RangeCurves) -> str:
+    test = data.plan.config.range
+    text = f"{spec.title}. Training loss of each step (thin) and smoothed (thick) over the "
+    text += f"learning rate, which grows from {test.lr_min:g} to {test.lr_max:g} within "
+    text += (
+        f"{test.epochs} epochs; a line a seed, up to where the loss has blown up. Dashed: where "
+    )
+    text += "it falls fastest; dotted: a tenth of the rate at which it is lowest. Both are "
+    text += "suggestions, geometric means over seeds."
     missing = int((data.runs["status"] == "missing").sum())
     return text + (f" Missing: {missing} of {len(data.runs)} runs." if missing else "")

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import diagnosis
 from .errors import DataError
 from .grid import Cell, StudyPlan, Variant
-from .record import reached
+from .meters import READINGS  # empty where there is no meter, and in cells trained before meters
 
 # Measured each epoch; the last epoch's values stand in runs.csv under the same names.
 EPOCH_METRICS = (
@@ -38,11 +39,11 @@ TIMING = (
     "wall_time_s",
     "images_per_s",
     "peak_mem_gib",
-    "energy_j",
-    "energy_source",
     "alone",
     "attempts",
 )
+# Computed here from a cell's epochs (diagnosis.py), so that cells of any age have them.
+DIAGNOSIS = ("val_loss_spikes", "val_loss_spike_height", "fit", "clean_gap", "running_gap")
 PROVENANCE = ("hardware_id", "torch", "code_version")
 _FILES = ("cell.json", "metrics.json", "epochs.csv", "timing.json", "provenance.json")
 
@@ -52,8 +53,8 @@ class CellRecord:
     """What a finished cell has written."""
 
     metrics: dict[str, Any]
-    times: list[dict[str, float]]
-    """Seconds and images per second of each epoch."""
+    times: list[dict[str, float | None]]
+    """Seconds, images per second and meter readings of each epoch."""
     timing: dict[str, Any]
     provenance: dict[str, Any]
     cell: dict[str, Any]
@@ -106,10 +107,14 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _read_times(path: Path) -> list[dict[str, float]]:
+def _read_times(path: Path) -> list[dict[str, float | None]]:
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            return [{key: float(row[key]) for key in EPOCH_TIMES} for row in csv.DictReader(file)]
+            return [
+                {key: float(row[key]) for key in EPOCH_TIMES}
+                | {key: float(row[key]) if row.get(key) else None for key in READINGS}
+                for row in csv.DictReader(file)
+            ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DamagedCell(f"{path} cannot be read ({error})") from None
 
@@ -204,7 +209,7 @@ def runs_table(plan: StudyPlan, records: dict[str, CellRecord]) -> str:
 
 def epochs_table(plan: StudyPlan, records: dict[str, CellRecord]) -> str:
     """epochs.csv: a row for every epoch of every cell that is there."""
-    columns = [*_labels(plan), "status", "epoch", *EPOCH_METRICS, *EPOCH_TIMES]
+    columns = [*_labels(plan), "status", "epoch", *EPOCH_METRICS, *EPOCH_TIMES, *READINGS]
     rows = []
     for cell in plan.cells:
         record = records.get(cell.id)
@@ -216,12 +221,29 @@ def epochs_table(plan: StudyPlan, records: dict[str, CellRecord]) -> str:
     return _csv(columns, rows)
 
 
+def steps_table(plan: StudyPlan, records: dict[str, CellRecord]) -> str:
+    """steps.csv: a row for every step of the cells that record them (range tests)."""
+    rows = []
+    for cell in plan.cells:
+        steps = records[cell.id].metrics.get("steps") if cell.id in records else None
+        labels = _cell_labels(plan, cell)
+        pairs = zip(steps["lr"], steps["loss"], strict=True) if steps else ()
+        rows += [
+            {**labels, "step": step, "lr": lr, "loss": loss}
+            for step, (lr, loss) in enumerate(pairs, 1)
+        ]
+    return _csv([*_labels(plan), "step", "lr", "loss"], rows)
+
+
 def run_columns(plan: StudyPlan) -> list[str]:
     """Columns of runs.csv, in order."""
     thresholds = [
         f"{kind}_{threshold_name(t)}"
         for t in plan.scale.thresholds
-        for kind in ("epochs_to", "seconds_to", "censored")
+        for kind in (
+            *("epochs_to", "seconds_to", "censored"),
+            *("epochs_to_hold", "seconds_to_hold", "censored_hold"),
+        )
     ]
     return [
         *_labels(plan),
@@ -234,7 +256,12 @@ def run_columns(plan: StudyPlan) -> list[str]:
         "best_val_top5",
         "best_epoch",
         *thresholds,
+        *DIAGNOSIS,
+        "noise_scale",
         *TIMING,
+        "epoch_time_s",
+        *READINGS,
+        "energy_source",
         *PROVENANCE,
     ]
 
@@ -267,22 +294,42 @@ def _run(plan: StudyPlan, cell: Cell, record: CellRecord | None) -> dict[str, An
     row |= {f"best_{key}": best.get(key) for key in ("val_top1", "val_top5", "epoch")}
     for threshold in plan.scale.thresholds:
         row |= _time_to(record, threshold)
+    row |= _diagnosed(record, cell)
+    row |= {"noise_scale": metrics.get("noise_scale")}
     row |= {key: record.timing[key] for key in TIMING}
+    row |= {key: record.timing.get(key) for key in (*READINGS, "energy_source")}
+    row |= {"epoch_time_s": _mean([t["train_time_s"] + t["eval_time_s"] for t in record.times])}
     row |= {"hardware_id": record.provenance.get("hardware_id"), "torch": packages.get("torch")}
     return {**row, "code_version": record.provenance.get("code_version")}
 
 
 def _time_to(record: CellRecord, threshold: float) -> dict[str, Any]:
-    """Epochs and seconds (training and evaluation) to an accuracy; censored when not reached."""
-    name, epoch = threshold_name(threshold), reached(record.metrics["epochs"], threshold)
-    seconds = None
-    if epoch is not None:
-        seconds = sum(t["train_time_s"] + t["eval_time_s"] for t in record.times[:epoch])
+    """Epochs and seconds (training and evaluation) until an accuracy was reached, and from when it
+    was held; censored when it was not."""
+    name, diverged = threshold_name(threshold), record.metrics["status"] == "diverged"
+    found = diagnosis.time_to(record.metrics["epochs"], record.times, threshold, diverged=diverged)
     return {
-        f"epochs_to_{name}": epoch,
-        f"seconds_to_{name}": seconds,
-        f"censored_{name}": epoch is None,
+        f"epochs_to_{name}": found.epochs,
+        f"seconds_to_{name}": found.seconds,
+        f"censored_{name}": found.epochs is None,
+        f"epochs_to_hold_{name}": found.epochs_held,
+        f"seconds_to_hold_{name}": found.seconds_held,
+        f"censored_hold_{name}": found.epochs_held is None,
     }
+
+
+def _diagnosed(record: CellRecord, cell: Cell) -> dict[str, Any]:
+    """Spikes of the validation loss; over- or underfitting at the last epoch, with its gaps."""
+    metrics = record.metrics
+    images = [metrics.get(f"{split}_images") or 0 for split in ("train", "val")]
+    fit = diagnosis.fit_record(metrics.get("last"), cell.config.measure.clean_images, *images)
+    clean, running = (fit[f"fit_{name}"] or {} for name in ("clean", "running"))
+    gaps = {"clean_gap": clean.get("gap"), "running_gap": running.get("gap")}
+    return {**diagnosis.spike_record(metrics["epochs"]), "fit": clean.get("category"), **gaps}
+
+
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None
 
 
 def _csv(columns: list[str], rows: list[dict[str, Any]]) -> str:

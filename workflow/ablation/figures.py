@@ -27,12 +27,13 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from . import stats
 from .collect import axes_of
-from .config.study import Curves, Heatmap
+from .config.study import Curves, Heatmap, RangeCurves
 from .errors import ConfigError
 from .files import publish, write_text
 from .frames import StudyData, curve_frame, diverged_frame, level_frame, shown
 from .grid import Variant
 from .metrics import METRICS
+from .range_figure import draw_range
 
 STYLE = Path(__file__).with_name("style.mplstyle")
 _DASHES = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (7, 2)))
@@ -70,7 +71,10 @@ def draw(data: StudyData, name: str) -> Drawn:
     spec = data.plan.config.figures[name]
     _check_metric(data, name)
     with plt.style.context(STYLE):
-        if isinstance(spec, Curves):
+        if isinstance(spec, RangeCurves):
+            figure, frame = draw_range(data)
+            _headline(figure, data, spec.title)
+        elif isinstance(spec, Curves):
             figure, frame = draw_curves(data, spec)
         else:
             figure, frame = draw_heatmap(data, spec)
@@ -85,6 +89,8 @@ def draw(data: StudyData, name: str) -> Drawn:
 
 def _check_metric(data: StudyData, name: str) -> None:
     spec = data.plan.config.figures[name]
+    if isinstance(spec, RangeCurves):
+        return
     columns = data.epochs.columns if isinstance(spec, Curves) else data.runs.columns
     if spec.metric not in columns:
         kind = "is not measured each epoch" if isinstance(spec, Curves) else "has no column"

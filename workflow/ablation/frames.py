@@ -20,7 +20,10 @@ from .errors import DataError
 from .grid import StudyPlan, Variant, format_value
 from .metrics import METRICS
 
-_TEXT = ("cell_id", "variant", "status", "energy_source", "hardware_id", "torch", "code_version")
+_TEXT = (
+    *("cell_id", "variant", "status", "fit", "energy_source", "hardware_id", "torch"),
+    "code_version",
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class StudyData:
     plan: StudyPlan
     runs: pd.DataFrame
     epochs: pd.DataFrame | None = None
+    steps: pd.DataFrame | None = None
+    """Of a range test: learning rate and loss of each step."""
 
     @cached_property
     def classes(self) -> int:
@@ -75,16 +80,48 @@ class StudyData:
         lost = any(self.of(v, "completed").empty for v in (variant, other))
         return stats.Summary(found.n, found.mean) if lost else found
 
-    def epochs_to(self, variant: Variant, threshold: float) -> list[float | None]:
-        """Epoch in which each run first reached an accuracy; None where it never did."""
+    def epochs_to(
+        self, variant: Variant, threshold: float, kind: str = "epochs_to"
+    ) -> list[float | None]:
+        """Epoch in which each run first reached an accuracy; None where it never did.
+
+        kind: `epochs_to_hold` for the epoch from which it stayed there, `seconds_to` and
+        `seconds_to_hold` for the seconds.
+        """
         runs = self.of(variant)
-        reached = runs.loc[runs["status"] != "missing", f"epochs_to_{threshold_name(threshold)}"]
+        reached = runs.loc[runs["status"] != "missing", f"{kind}_{threshold_name(threshold)}"]
         return [None if pd.isna(value) else float(value) for value in reached]
+
+    def shortest(self, variant: Variant) -> float:
+        """Seconds of training and evaluation of a variant's shortest completed run (without any:
+        its shortest diverged one; NaN without runs). A time not reached is longer than this."""
+        runs = self.of(variant, "completed")
+        runs = self.of(variant, "diverged") if runs.empty else runs
+        spent = runs[["train_time_s", "eval_time_s"]]
+        return float(spent.sum(axis=1).min()) if len(spent) else stats.NAN
+
+    def fits(self, variant: Variant) -> dict[str, int]:
+        """How many runs of a variant over- and underfit, most frequent first."""
+        found = self.of(variant, "completed")["fit"]
+        return {str(name): int(n) for name, n in found[found != ""].value_counts().items()}
 
     def why_times_differ(self) -> str:
         """Why the training times of the study's runs may not be compared; empty if they may."""
         done = self.runs[self.runs["status"] == "completed"]
         return stats.why_times_differ(list(done["alone"]), list(done["hardware_id"]))
+
+    def why_energy_differs(self) -> str:
+        """Why the energies of the study's runs may not be compared; empty if they may."""
+        done = self.runs[self.runs["status"] == "completed"]
+        sources = sorted(set(done["energy_source"]) - {""})
+        if len(sources) > 1:
+            return f"their meters differ ({' and '.join(sources)})"
+        return self.why_times_differ()
+
+    def measured(self, metric: str) -> bool:
+        """Whether any completed run has a value of a metric."""
+        done = self.runs[self.runs["status"] == "completed"]
+        return bool(done[metric].notna().any())
 
     def best(self, metric: str = "val_top1") -> Variant | None:
         """The variant with the best mean; None when no run is there. Ties: the study's order."""
@@ -95,7 +132,8 @@ class StudyData:
 
 
 def load(plan: StudyPlan, runs: Path, epochs: Path | None = None) -> StudyData:
-    """Read runs.csv (and epochs.csv); DataError when they are not of this plan."""
+    """Read runs.csv (and epochs.csv; of a range test also steps.csv beside it); DataError when
+    they are not of this plan."""
     table = _read(runs, _TEXT, {"alone", *_censored(plan)})
     if list(table.columns) != run_columns(plan) or list(table["cell_id"]) != [
         c.id for c in plan.cells
@@ -104,11 +142,18 @@ def load(plan: StudyPlan, runs: Path, epochs: Path | None = None) -> StudyData:
             f"{runs} was not collected from study {plan.name} at scale {plan.scale_name} as it "
             "is now; run `python workflow/collect_study.py` again"
         )
-    return StudyData(plan, table, None if epochs is None else _read(epochs, _TEXT, set()))
+    ranges = plan.config.kind == "lr_range"
+    return StudyData(
+        plan,
+        table,
+        None if epochs is None else _read(epochs, _TEXT, set()),
+        _read(runs.with_name("steps.csv"), _TEXT, set()) if ranges else None,
+    )
 
 
 def _censored(plan: StudyPlan) -> list[str]:
-    return [f"censored_{threshold_name(t)}" for t in plan.scale.thresholds]
+    kinds = ("censored", "censored_hold")
+    return [f"{kind}_{threshold_name(t)}" for t in plan.scale.thresholds for kind in kinds]
 
 
 def _read(path: Path, text: tuple[str, ...], flags: set[str]) -> pd.DataFrame:

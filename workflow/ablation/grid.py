@@ -190,7 +190,9 @@ class Planner:
         _check_described(config, recipe, variants, where)
         _check_described(recipe, recipe, variants, recipe_where)
         _check_distinct(variants, where, at)
-        baseline = _match(variants, config.baseline, f"{where}: baseline")
+        baseline = variants[0]
+        if config.kind == "grid":
+            baseline = _match(variants, config.baseline, f"{where}: baseline")
         for number, published in enumerate(config.published):
             if published.variant:
                 _match(variants, published.variant, f"{where}: published.{number}.variant")
@@ -288,6 +290,9 @@ def _variants(
     training = {key: getattr(recipe, key) for key in Training.model_fields}
     content = Training.model_construct(**training).model_dump()
     content = override(content, study.base, f"{where}: base")
+    if study.range is not None:
+        content = override(content, study.range.changes(), f"{where}: range")
+        scale = scale.model_copy(update={"epochs_divide_by": 1.0})  # it has its length everywhere
     variants = []
     for axes, changes in _points(study, where):
         label = _label(axes)
@@ -310,7 +315,7 @@ def _points(study: StudyConfig, where: str) -> list[tuple[dict[str, Any], dict[s
             points.append((labels, {key: value for key, _, value in combination}))
     for name, changes in study.rows.items():
         points.append(({"row": name}, changes))
-    return points
+    return points or [({"row": "recipe"}, {})]  # a range test of the recipe as it is
 
 
 def _named_values(key: str, values: list | dict, where: str) -> list[tuple[Any, Any]]:

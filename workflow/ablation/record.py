@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import itertools
 import json
 import math
 from pathlib import Path
 from typing import Any
 
+from . import diagnosis
 from .checkpoint import write_tensors
 from .errors import UserError
 from .files import disk_error, stable_json, write_text
@@ -21,11 +21,6 @@ RESULTS = (
     "metrics.json",
 )
 _TIMES = ("train_time_s", "eval_time_s", "images_per_s")
-
-
-def reached(epochs: list[dict[str, Any]], threshold: float) -> int | None:
-    """First epoch (from 1) whose validation top-1, in percent, is at least `threshold`."""
-    return next((e["epoch"] for e in epochs if e["val_top1"] >= threshold), None)
 
 
 def best_epoch(epochs: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -41,25 +36,79 @@ def metrics(
     epochs: list[dict[str, Any]],
     diverged_at: dict[str, int | None] | None,
     facts: dict[str, Any],
+    steps: list[list[float]] | None = None,
 ) -> dict[str, Any]:
-    """The content of metrics.json. epochs: one record an epoch, times already taken out."""
+    """The content of metrics.json. epochs: one record an epoch, times already taken out.
+
+    steps: [learning rate, loss] of each step, of a range test (`steps_of`).
+    facts: what else is known of the cell; `clean_images`, `train_images` and `val_images` of them
+    are needed for the diagnosis of over- and underfitting.
+    """
+    last = epochs[-1] if diverged_at is None else None
+    lost = diverged_at is not None
+    images = [facts.get(f"{name}_images") or 0 for name in ("clean", "train", "val")]
     return {
         "cell_id": cell_id,
         "status": "completed" if diverged_at is None else "diverged",
-        "last": epochs[-1] if diverged_at is None else None,
+        "last": last,
         "best": best_epoch(epochs),
         "diverged_at": diverged_at,
-        "epochs_to_top1": {str(t): reached(epochs, t) for t in THRESHOLDS},
+        "epochs_to_top1": {str(t): diagnosis.reached(epochs, t) for t in THRESHOLDS},
+        "epochs_to_hold_top1": {
+            str(t): None if lost else diagnosis.held(epochs, t) for t in THRESHOLDS
+        },
+        **diagnosis.spike_record(epochs),
+        **diagnosis.fit_record(last, *images),
         **facts,
+        **(
+            {"steps": {"lr": [s[0] for s in steps], "loss": [s[1] for s in steps]}} if steps else {}
+        ),
         "epochs": epochs,
     }
 
 
-def seconds_to(epochs: list[dict[str, Any]], times: list[dict[str, float]]) -> dict[str, Any]:
-    """Seconds of training and evaluation until each accuracy was first reached; None if never."""
-    spent = list(itertools.accumulate(t["train_time_s"] + t["eval_time_s"] for t in times))
-    found = {t: reached(epochs, t) for t in THRESHOLDS}
-    return {str(t): None if epoch is None else spent[epoch - 1] for t, epoch in found.items()}
+def steps_of(
+    config: Any, epoch: int, first: int, steps_per_epoch: int, losses: list[float]
+) -> list[list[float]]:
+    """[learning rate, loss] of the steps of an epoch (both from 0) that begin with `first`."""
+    times = (epoch + (first + i) / steps_per_epoch for i in range(len(losses)))
+    rates = (config.schedule.lr(config.lr, time, config.epochs) for time in times)
+    return [[rate, loss] for rate, loss in zip(rates, losses, strict=True)]
+
+
+def seconds_to(
+    epochs: list[dict[str, Any]], times: list[dict[str, Any]], *, diverged: bool
+) -> dict[str, dict[str, float | None]]:
+    """Seconds of training and evaluation until each accuracy was reached, and until it was held;
+    None if never."""
+    found = {str(t): diagnosis.time_to(epochs, times, t, diverged=diverged) for t in THRESHOLDS}
+    return {
+        "seconds_to_top1": {t: time.seconds for t, time in found.items()},
+        "seconds_to_hold_top1": {t: time.seconds_held for t, time in found.items()},
+    }
+
+
+def metered(times: list[dict[str, Any]]) -> dict[str, Any]:
+    """A whole cell's energy, load and power, from its epochs' readings (meters.py).
+
+    Energies are sums: None where an epoch has none, or where attempts had other meters. Load and
+    power are means over the time of the epochs that have them.
+    """
+    sources = {t.get("energy_source") for t in times}
+    one = len(sources) == 1
+    record: dict[str, Any] = {}
+    for key in ("energy_j", "gpu_energy_j", "cpu_energy_j"):
+        values = [t.get(key) for t in times]
+        record[key] = sum(values) if values and one and None not in values else None
+    for key in ("gpu_load_percent", "gpu_power_w"):
+        known = [(t[key], t["train_time_s"] + t["eval_time_s"]) for t in times if _read(t, key)]
+        spent = sum(seconds for _, seconds in known)
+        record[key] = sum(v * s for v, s in known) / spent if spent > 0 else None
+    return {**record, "energy_source": sources.pop() if one else None}
+
+
+def _read(times: dict[str, Any], key: str) -> bool:
+    return times.get(key) is not None
 
 
 def finite(record: dict[str, Any]) -> bool:
@@ -72,7 +121,7 @@ def write_results(
     *,
     cell: dict[str, Any],
     metrics: dict[str, Any],
-    times: list[dict[str, float]],
+    times: list[dict[str, Any]],
     timing: dict[str, Any],
     provenance: dict[str, Any],
     weights: dict[str, Any],
@@ -104,10 +153,11 @@ def complete(folder: Path, cell_id: str) -> bool:
     return True
 
 
-def _epochs_csv(epochs: list[dict[str, Any]], times: list[dict[str, float]]) -> str:
+def _epochs_csv(epochs: list[dict[str, Any]], times: list[dict[str, Any]]) -> str:
     out = io.StringIO()
     rows = [{**e, **t} for e, t in zip(epochs, times, strict=True)]
-    columns = list(rows[0]) if rows else ["epoch", *_TIMES]
+    # Of a checkpoint older than the meters, only the later epochs have their columns.
+    columns = list(dict.fromkeys(key for row in rows for key in row)) or ["epoch", *_TIMES]
     writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)

@@ -131,7 +131,7 @@ def _overview(studies: list[StudyData]) -> Table:
     rows = []
     for data in studies:
         plan, status = data.plan, data.runs["status"]
-        best = data.best()
+        best = data.best() if plan.config.kind == "grid" else None
         lost, missing = (int((status == s).sum()) for s in ("diverged", "missing"))
         numbers = (len(plan.variants), len(plan.cells), lost, missing)
         rows.append(
@@ -158,15 +158,16 @@ def _overview(studies: list[StudyData]) -> Table:
 
 def _study(data: StudyData, records: dict[str, CellRecord], place: Place) -> dict[str, Any]:
     plan = data.plan
-    main, *published = study_tables(data, place.config_dir)
+    tables = {table.name: table for table in study_tables(data, place.config_dir)}
     return {
         "id": plan.name,
         "config": plan.config,
         "recipe": plan.recipe.title,
         "findings": sentences.findings(data),
         "figures": [_figure(data, name, place) for name in plan.config.figures],
-        "main": main,
-        "published": published[0] if published else None,
+        "main": tables["main"],
+        "thresholds": tables.get("thresholds"),
+        "published": tables.get("published"),
         "settings": settings_table(plan),
         "troubles": _troubles(data, records, place),
         "command": _command(data, records),

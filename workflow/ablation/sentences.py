@@ -6,12 +6,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from . import stats
+from . import diagnosis, lr_range, stats
 from .frames import StudyData
 from .grid import Variant
 from .settings import flat, model_text
 from .stats import Summary
-from .tables import number
+from .tables import energy_text, number
 
 METRIC = "val_top1"
 
@@ -66,19 +66,53 @@ def notice(studies: list[StudyData], scale: str, titles: dict[str, str]) -> list
 
 def findings(data: StudyData) -> list[str]:
     """The best variant, its difference to the baseline, and how wide intervals are."""
+    if data.plan.config.kind == "lr_range":
+        return _range_findings(data)
     plan, best = data.plan, data.best(METRIC)
     if best is None:
         return ["No run of this study has finished."]
     found = data.summary(best, METRIC)
     text = f"Best of {count(len(plan.variants), 'variant')} by mean last-epoch top-1: {best.label} "
     text += f"with {number(METRIC, found.mean)} % ({_interval(found)})."
-    sentences = [text, _comparison(data, best)]
+    sentences = [text, fit_sentence(data, best), _comparison(data, best)]
     if found.n == 2 and found.half > 0:
         sentences.append(
             f"With {found.n} seeds an interval is wide, {stats.t_factor(2):.2f} standard "
             f"deviations to each side: here ± {number(METRIC, found.half)} points."
         )
     return [s for s in sentences if s]
+
+
+def _range_findings(data: StudyData) -> list[str]:
+    """What a range test suggests, a sentence a variant."""
+    found, sentences = lr_range.curves(data), []
+    for variant in data.plan.variants:
+        mine = [curve.suggestion for curve in found if curve.variant is variant]
+        steepest, tenth = (
+            lr_range.mean([getattr(s, key) for s in mine]) for key in ("steepest", "tenth")
+        )
+        if steepest is None or tenth is None:
+            sentences.append(f"{variant.label}: no suggestion, the loss does not fall.")
+            continue
+        text = f"{variant.label}: the loss falls fastest at a learning rate of {steepest:.2g}; a "
+        text += f"tenth of the rate at which it is lowest is {tenth:.2g}"
+        over = f" (geometric means over {count(len(mine), 'seed')})" if len(mine) > 1 else ""
+        sentences.append(f"{text}{over}.")
+    return [*sentences, "These are suggestions to begin with: no accuracy is measured at them."]
+
+
+def fit_sentence(data: StudyData, variant: Variant) -> str:
+    """Over- and underfitting of a variant, with its numbers and whose thresholds they are."""
+    counts, gap = data.fits(variant), data.summary(variant, "clean_gap")
+    if not counts:
+        return ""
+    said = next(iter(counts)) if len(counts) == 1 else listed(f"{n} {k}" for k, n in counts.items())
+    how = "above" if gap.mean >= 0 else "below"
+    text = f"Its clean train top-1 is {number('clean_gap', abs(gap.mean))} points {how} its "
+    text += f"validation top-1: {said} by PaddleClas' rule (2.2.8; "
+    text += f"more than {diagnosis.OVERFIT_POINTS:g} points above, our number, is overfitting)"
+    advice = {diagnosis.OVERFITTING: "more", diagnosis.UNDERFITTING: "less"}
+    return f"{text}, which advises {advice[said]} regularization." if said in advice else f"{text}."
 
 
 def _interval(found: Summary) -> str:
@@ -171,7 +205,8 @@ def how_to_read(studies: list[StudyData], val_images: int) -> list[tuple[str, st
         (
             "Epochs to an accuracy",
             "first epoch with that validation top-1: median and range over seeds, or both runs. "
-            "> 18 means not within 18 epochs.".replace("18", str(_most_epochs(studies))),
+            "> 18 means not within 18 epochs. Held: the first epoch from which it was never "
+            "lower.".replace("18", str(_most_epochs(studies))),
         ),
         (
             "Best epoch",
@@ -183,8 +218,20 @@ def how_to_read(studies: list[StudyData], val_images: int) -> list[tuple[str, st
             "running: on the augmented batches while the weights change, as documents print it. "
             "Clean: on a fixed training subset, evaluated like validation.",
         ),
+        *_energy_term(studies),
     ]
     return [*terms, *_sampling_error(data, val_images)]
+
+
+def _energy_term(studies: list[StudyData]) -> list[tuple[str, str]]:
+    """Where energies come from; nothing where no machine had a meter."""
+    sources = sorted({s for data in studies for s in data.runs["energy_source"] if s})
+    if not sources:
+        return []
+    text = "read from the machine's own meters, never estimated: "
+    text += "; or ".join(energy_text(source) for source in sources)
+    text += ". It spans training, evaluation and saving, and idle devices count as well."
+    return [("Energy, GPU load and power", text)]
 
 
 def _sampling_error(data: StudyData, val_images: int) -> list[tuple[str, str]]:

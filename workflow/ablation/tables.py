@@ -7,20 +7,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from . import lr_range
 from .collect import at_scale, axes_of, scaled_axes, threshold_name
 from .config.load import load_dataset
 from .config.study import Published
+from .diagnosis import OVERFIT_POINTS
 from .errors import UserError
 from .files import write_text
 from .frames import StudyData, shown, sort_value
 from .grid import Variant
 from .markup import Column, Entry, Table, to_csv, to_latex, to_markdown
-from .metrics import METRICS
+from .metrics import ENERGY_METRICS, METRICS, TABLE_METRICS, TABLE_TIMES, TIME_METRICS
 from .stats import Summary, median_reached
 
 DASH = "–"
-# Columns of the main table beside the axes, n, the difference and the thresholds, in order.
-ACCURACIES = ("val_top1", "best_val_top1", "val_top5", "train_top1", "clean_top1")
+FIT_NOTE = (
+    "Fit: clean train against validation top-1 at the last epoch (PaddleClas, 2.2.8). Overfitting: "
+    f"more than {OVERFIT_POINTS:g} points above, a number of ours; underfitting: below; both by "
+    "more than twice the standard error of such a difference."
+)
 # The best-epoch value of a metric, where one is recorded.
 BEST = {"val_top1": "best_val_top1", "best_val_top1": "best_val_top1"}
 _EXTENSIONS: dict[str, Callable[[Table], str]] = {
@@ -31,8 +36,13 @@ _EXTENSIONS: dict[str, Callable[[Table], str]] = {
 
 
 def study_tables(data: StudyData, config_dir: Path) -> list[Table]:
-    """The tables of a study: `main`, and `published` where the document gives numbers."""
+    """The tables of a study: `main`; `thresholds` where the scale has some; `published` where the
+    document gives numbers. Of a range test, `main` holds what it suggests, and is all."""
+    if data.plan.config.kind == "lr_range":
+        return [range_table(data)]
     tables = [main_table(data)]
+    if data.plan.scale.thresholds:
+        tables.append(threshold_table(data))
     if data.plan.config.published:
         tables.append(published_table(data, config_dir))
     return tables
@@ -71,33 +81,36 @@ def difference_text(metric: str, found: Summary) -> str:
     return f"{text} [{low}, {high}]"
 
 
-def epochs_text(epochs: list[float | None], planned: int) -> str:
-    """Epochs to an accuracy over the runs: `4`, `3 to 5`, `4 (3 to > 18)`; `> 18` if never."""
+def epochs_text(epochs: list[float | None], planned: float, form: str = "{:g}") -> str:
+    """Epochs to an accuracy over the runs: `4`, `3 to 5`, `4 (3 to > 18)`; `> 18` if never.
+
+    planned: where the training ended, a bound and so rounded down; form: of a number, `{:.0f}` for
+    seconds.
+    """
     if not epochs:
         return DASH
     ranked = sorted(epochs, key=lambda e: math.inf if e is None else e)
-    low, high = (_epoch(e, planned) for e in (ranked[0], ranked[-1]))
+    middle = median_reached(epochs)
+    low, high, median = (
+        f"> {form.format(math.floor(planned))}" if e is None else form.format(e)
+        for e in (ranked[0], ranked[-1], middle)
+    )
     if low == high:
         return low
-    span = f"{low} to {high}"
-    return span if len(epochs) == 2 else f"{_epoch(median_reached(epochs), planned)} ({span})"
-
-
-def _epoch(epoch: float | None, planned: int) -> str:
-    return f"> {planned}" if epoch is None else f"{epoch:g}"
+    return f"{low} to {high}" if len(epochs) == 2 else f"{median} ({low} to {high})"
 
 
 def main_table(data: StudyData) -> Table:
     """A row per variant, in the study's order."""
-    plan, reason = data.plan, data.why_times_differ()
-    axes, variants = axes_of(plan), plan.variants
-    columns = [Column(axis, numeric=_numeric(variants, axis), header=True) for axis in axes]
+    plan, more = data.plan, _more_columns(data)
+    variants = plan.variants
+    columns = _axis_columns(data)
     columns += [Column("Runs"), Column("Top-1 (%)", True), Column("Difference to baseline", True)]
-    columns += [Column(METRICS[m].heading, True) for m in ACCURACIES[1:]]
+    columns += [Column(METRICS[m].heading, True) for m in TABLE_METRICS[1:]]
     columns += [Column(f"Epochs to {threshold_name(t)} %", True) for t in plan.scale.thresholds]
-    columns += [] if reason else [Column(METRICS["train_time_s"].heading, True)]
+    columns += [Column("Fit") if m == "fit" else Column(METRICS[m].heading, True) for m in more]
     columns += [Column("Diverged", True)]
-    rows = tuple(_main_row(data, variant, not reason) for variant in variants)
+    rows = tuple(_main_row(data, variant, more) for variant in variants)
     caption = (
         f"{plan.config.title}, {data.dataset_title}, {plan.scale_name} scale: mean over "
         "seeds at the last epoch ± half the width of its 95 % interval"
@@ -108,19 +121,40 @@ def main_table(data: StudyData) -> Table:
         caption,
         tuple(columns),
         rows,
-        tuple(_main_notes(data, reason)),
-        tuple(_main_record(data, variant, reason) for variant in variants),
+        tuple(_main_notes(data, more)),
+        tuple(_main_record(data, variant, more) for variant in variants),
         tuple(baseline),
     )
+
+
+def _axis_columns(data: StudyData) -> list[Column]:
+    variants = data.plan.variants
+    axes = axes_of(data.plan)
+    return [Column(axis, numeric=_numeric(variants, axis), header=True) for axis in axes]
+
+
+def _more_columns(data: StudyData) -> list[str]:
+    """What stands in the main table besides: what the study asks for, and times and energies where
+    they were measured; of all these, only what may be compared."""
+    asked = data.plan.config.columns
+    metered = [m for m in TABLE_TIMES if m not in ENERGY_METRICS or data.measured(m)]
+    return [m for m in (*asked, *metered) if not why_not_compared(data, m)]
+
+
+def why_not_compared(data: StudyData, metric: str) -> str:
+    """Why a metric of the study's runs may not be compared between them; empty if it may."""
+    if metric in ENERGY_METRICS:
+        return data.why_energy_differs()
+    return data.why_times_differ() if metric in TIME_METRICS else ""
 
 
 def _numeric(variants: tuple[Variant, ...], axis: str) -> bool:
     return all(isinstance(v.axes.get(axis, 0), (int, float)) for v in variants)
 
 
-def _main_row(data: StudyData, variant: Variant, times: bool) -> tuple[Entry, ...]:
+def _main_row(data: StudyData, variant: Variant, more: list[str]) -> tuple[Entry, ...]:
     plan = data.plan
-    accuracies = [level(data, variant, m) for m in ACCURACIES]
+    accuracies = [level(data, variant, m) for m in TABLE_METRICS]
     difference = data.difference(variant, plan.baseline, "val_top1")
     compared = Entry(difference_text("val_top1", difference), difference.mean)
     if variant.label == plan.baseline.label:
@@ -129,21 +163,37 @@ def _main_row(data: StudyData, variant: Variant, times: bool) -> tuple[Entry, ..
     row = [Entry(shown(variant, axis), sort_value(variant, axis)) for axis in axes_of(plan)]
     n = planned - data.count(variant, "missing")
     row += [Entry(f"{n} of {planned}", n), accuracies[0], compared, *accuracies[1:]]
-    for threshold in plan.scale.thresholds:
-        epochs = data.epochs_to(variant, threshold)
-        median = median_reached(epochs)
-        after_all = variant.training.epochs + 1 if epochs else math.nan
-        row.append(
-            Entry(
-                epochs_text(epochs, variant.training.epochs),
-                after_all if median is None else median,
-            )
-        )
-    if times:
-        spent = data.summary(variant, "train_time_s")
-        row.append(Entry(mean_text("train_time_s", spent), spent.mean))
+    row += [_reached_entry(data, variant, t, "epochs_to") for t in plan.scale.thresholds]
+    row += [_more_entry(data, variant, metric) for metric in more]
     diverged = data.count(variant, "diverged")
     return (*row, Entry(str(diverged), diverged))
+
+
+def _reached_entry(data: StudyData, variant: Variant, threshold: float, kind: str) -> Entry:
+    found, planned = data.epochs_to(variant, threshold, kind), float(variant.training.epochs)
+    seconds = kind.startswith("seconds")
+    if seconds:  # censored when the training ended, of the runs that did not reach it
+        planned = data.shortest(variant)
+    median = median_reached(found)
+    after_all = planned + 1 if found else math.nan
+    text = epochs_text(found, planned, "{:.0f}" if seconds else "{:g}")
+    return Entry(text, after_all if median is None else median)
+
+
+def _more_entry(data: StudyData, variant: Variant, metric: str) -> Entry:
+    if metric == "fit":
+        return fit_entry(data, variant)
+    found = data.summary(variant, metric)
+    # The noise scale is computed from settings: an interval over seeds would have no meaning.
+    text = number(metric, found.mean) if metric == "noise_scale" else mean_text(metric, found)
+    return Entry(text, found.mean)
+
+
+def fit_entry(data: StudyData, variant: Variant) -> Entry:
+    """The diagnosis of a variant's runs: `overfitting`, or `overfitting 2, balanced 1`."""
+    counts = data.fits(variant)
+    texts = [name if len(counts) == 1 else f"{name} {n}" for name, n in counts.items()]
+    return Entry(", ".join(texts) or DASH, data.summary(variant, "clean_gap").mean)
 
 
 def level(data: StudyData, variant: Variant, metric: str) -> Entry:
@@ -155,8 +205,8 @@ def level(data: StudyData, variant: Variant, metric: str) -> Entry:
     return Entry(mean_text(metric, found), found.mean)
 
 
-def _main_notes(data: StudyData, reason: str) -> list[str]:
-    plan = data.plan
+def _main_notes(data: StudyData, more: list[str]) -> list[str]:
+    plan, reason = data.plan, data.why_times_differ()
     notes = [f"Difference to {plan.baseline.label}: in top-1 points, paired by seed."]
     diverged = int((data.runs["status"] == "diverged").sum())
     missing = int((data.runs["status"] == "missing").sum())
@@ -167,13 +217,27 @@ def _main_notes(data: StudyData, reason: str) -> list[str]:
         notes.append(f"Missing runs ({missing}) are in no mean.")
     if scaled_axes(plan):
         notes.append("In parentheses: the value in the document, where the scale changed it.")
+    if "fit" in more:
+        notes.append(FIT_NOTE)
     if reason:
         notes.append(f"Training times are not compared: {reason}.")
-    return notes
+    energies = [m for m in (*plan.config.columns, *TABLE_TIMES) if m in ENERGY_METRICS]
+    if any(data.measured(m) for m in energies):
+        sources = data.runs["energy_source"]
+        said = f"Energy: {energy_text(max(sources))}." if len(set(sources) - {""}) == 1 else ""
+        why = data.why_energy_differs()
+        notes.append(f"Energy, GPU load and power are not compared: {why}." if why else said)
+    return [note for note in notes if note]
 
 
-def _main_record(data: StudyData, variant: Variant, reason: str) -> dict[str, Any]:
-    plan = data.plan
+def energy_text(source: str) -> str:
+    """Which devices an energy is of."""
+    parts = {"nvml": "the run's GPUs", "rapl": "all CPU packages of its machine"}
+    return " and ".join(parts[name] for name in source.split("+"))
+
+
+def _main_record(data: StudyData, variant: Variant, more: list[str]) -> dict[str, Any]:
+    plan, reason = data.plan, data.why_times_differ()
     record: dict[str, Any] = {"variant": variant.label, "baseline": variant is plan.baseline}
     record |= {f"axis.{axis}": variant.axes.get(axis) for axis in axes_of(plan)}
     for axis in scaled_axes(plan):
@@ -182,14 +246,18 @@ def _main_record(data: StudyData, variant: Variant, reason: str) -> dict[str, An
     missing = data.count(variant, "missing")
     record |= {"n": len(data.of(variant)) - missing, "n_planned": len(data.of(variant))}
     record |= {"n_diverged": data.count(variant, "diverged"), "n_missing": missing}
-    for metric in ACCURACIES:
+    for metric in TABLE_METRICS:
         record |= _columns(metric, data.summary(variant, metric))
     difference = data.difference(variant, plan.baseline, "val_top1")
     record |= _columns("val_top1_difference", difference)
     for threshold in plan.scale.thresholds:
         record |= _threshold_columns(data, variant, threshold)
-    spent = Summary(0) if reason else data.summary(variant, "train_time_s")
-    record |= _columns("train_time_s", spent)
+    for metric in dict.fromkeys(("train_time_s", *more)):
+        if metric == "fit":
+            record |= {"fit": fit_entry(data, variant).text}
+        else:
+            found = Summary(0) if metric not in more else data.summary(variant, metric)
+            record |= _columns(metric, found)
     return {**record, "train_time_not_compared": reason}
 
 
@@ -197,17 +265,84 @@ def _columns(name: str, found: Summary) -> dict[str, Any]:
     return {f"{name}_{key}": value for key, value in found._asdict().items()}
 
 
-def _threshold_columns(data: StudyData, variant: Variant, threshold: float) -> dict[str, Any]:
-    epochs, name = data.epochs_to(variant, threshold), f"epochs_to_{threshold_name(threshold)}"
+def _threshold_columns(
+    data: StudyData, variant: Variant, threshold: float, kind: str = "epochs_to"
+) -> dict[str, Any]:
+    epochs, name = data.epochs_to(variant, threshold, kind), f"{kind}_{threshold_name(threshold)}"
     reached = [e for e in epochs if e is not None]
+    seconds = kind.startswith("seconds")
     return {
         f"{name}_median": median_reached(epochs),
         f"{name}_min": min(reached, default=None),
         f"{name}_max": max(reached) if reached and len(reached) == len(epochs) else None,
         f"{name}_reached": len(reached),
         f"{name}_censored": len(epochs) - len(reached),
-        f"{name}_censored_after": variant.training.epochs,
+        f"{name}_censored_after": data.shortest(variant) if seconds else variant.training.epochs,
     }
+
+
+def threshold_table(data: StudyData) -> Table:
+    """When each variant reached the scale's accuracies, and from when on it held them."""
+    plan, kinds = data.plan, ["epochs_to", "epochs_to_hold"]
+    words = {"epochs_to": "Epochs to {} %", "epochs_to_hold": "Epochs to hold {} %"}
+    words |= {"seconds_to": "Seconds to {} %", "seconds_to_hold": "Seconds to hold {} %"}
+    if not data.why_times_differ():
+        kinds += ["seconds_to", "seconds_to_hold"]
+    wanted = [(t, kind) for t in plan.scale.thresholds for kind in kinds]
+    columns = _axis_columns(data)
+    columns += [Column(words[kind].format(threshold_name(t)), True) for t, kind in wanted]
+    rows, records = [], []
+    for variant in plan.variants:
+        row = [Entry(shown(variant, a), sort_value(variant, a)) for a in axes_of(plan)]
+        record: dict[str, Any] = {"variant": variant.label}
+        record |= {f"axis.{axis}": variant.axes.get(axis) for axis in axes_of(plan)}
+        for threshold, kind in wanted:
+            row.append(_reached_entry(data, variant, threshold, kind))
+            record |= _threshold_columns(data, variant, threshold, kind)
+        rows.append(tuple(row))
+        records.append(record)
+    caption = f"{plan.config.title}, {plan.scale_name} scale: when an accuracy was reached and held"
+    notes = [
+        "Reached: first epoch with that validation top-1. Held: first epoch from which it was "
+        "never lower. Both runs, or the median and the range over seeds; > for a run that did "
+        "not get there before its end."
+    ]
+    notes.append("Seconds: training and evaluation." if len(kinds) > 2 else "")
+    notes = [*filter(None, notes)]
+    return Table("thresholds", caption, tuple(columns), tuple(rows), tuple(notes), tuple(records))
+
+
+def range_table(data: StudyData) -> Table:
+    """What a range test suggests: a row a run, and the geometric mean of a variant's runs."""
+    keys = ("steepest", "tenth", "lowest")
+    headings = ("Steepest descent at lr", "Tenth of the lowest's lr", "Loss is lowest at lr")
+    axes, found = axes_of(data.plan), lr_range.curves(data)
+    columns = [*_axis_columns(data), Column("Seed", header=True), Column("Steps", True)]
+    columns += [Column(heading, True) for heading in headings]
+    rows, records, marked = [], [], []
+    for variant in data.plan.variants:
+        mine = [curve for curve in found if curve.variant is variant]
+        lines = [(str(c.seed), len(c.lrs), c.suggestion) for c in mine]
+        means = [lr_range.mean([getattr(c.suggestion, key) for c in mine]) for key in keys]
+        marked.append(len(rows) + len(lines))
+        for seed, steps, rates in (*lines, ("mean", None, means)):
+            row = [Entry(shown(variant, a), sort_value(variant, a)) for a in axes]
+            row += [Entry(seed), Entry(DASH if steps is None else str(steps), steps)]
+            rows.append((*row, *(_rate_entry(rate) for rate in rates)))
+            record = {"variant": variant.label, "seed": seed, "steps": steps}
+            records.append(record | dict(zip(keys, rates, strict=True)))
+    caption = f"{data.plan.config.title}, {data.dataset_title}, {data.plan.scale_name} scale: "
+    caption += "learning rates that the range test suggests"
+    notes = (
+        "Suggestions to begin with, read off the smoothed training loss; no accuracy is measured "
+        "at them. The mean is the geometric one. Steps: those before the loss exceeds "
+        f"{lr_range.BLOWN_UP:g} times the lowest before it. {DASH}: the loss does not fall.",
+    )
+    return Table("main", caption, tuple(columns), tuple(rows), notes, tuple(records), (*marked,))
+
+
+def _rate_entry(rate: float | None) -> Entry:
+    return Entry(DASH, math.nan) if rate is None else Entry(f"{rate:.2g}", rate)
 
 
 def title_of(dataset: str, config_dir: Path) -> str:
@@ -259,7 +394,8 @@ def _published_row(
     variant = named[0] if named else data.best(published.metric) or data.plan.baseline
     label = variant.label if named else f"{variant.label} (best of {len(data.plan.variants)})"
     empty, best = Summary(0), BEST.get(published.metric)
-    last_found = data.summary(variant, published.metric)
+    comparable = not why_not_compared(data, published.metric)
+    last_found = data.summary(variant, published.metric) if comparable else empty
     best_found = data.summary(variant, best) if best else empty
     if published.measures == "last":
         best_found = empty

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from ..errors import nearest
-from ..metrics import EPOCH_METRICS, METRICS, TIME_METRICS
-from .base import Config, NoBool, Number, Whole
+from ..metrics import COLUMN_METRICS, EPOCH_METRICS, METRICS, TIME_METRICS
+from .base import Config, Count, Fraction, NoBool, Number, Positive, Whole
 from .recipe import Described
 
 Labels = dict[str, Any]
@@ -62,7 +62,41 @@ class Heatmap(Config):
     _metric = field_validator("metric")(_drawn_metric)
 
 
-Figure = Annotated[Curves | Heatmap, Field(discriminator="kind")]
+class RangeCurves(Config):
+    """The training loss over the learning rate, of a study of the kind `lr_range`."""
+
+    kind: Literal["lr_range"]
+    title: str
+
+
+Figure = Annotated[Curves | Heatmap | RangeCurves, Field(discriminator="kind")]
+
+
+class RangeTest(Config):
+    """The course of a learning-rate range test; it takes the place of the recipe's lr, schedule
+    and epochs."""
+
+    lr_min: Positive
+    """Learning rate of the first step."""
+    lr_max: Positive
+    """Learning rate at the end."""
+    epochs: Count
+    """Length of the test, the same at every scale: a hundred steps or more are wanted."""
+    growth: Literal["exponential", "linear"] = "exponential"
+    """By equal factors or by equal amounts a step."""
+    smoothing: Annotated[Fraction, Field(lt=1)] = 0.03
+    """Length of the loss's smoothing as a share of the steps; 0 for none."""
+
+    @model_validator(mode="after")
+    def _rises(self) -> RangeTest:
+        if self.lr_max <= self.lr_min:
+            raise ValueError(f"lr_max is above lr_min, got {self.lr_min:g} to {self.lr_max:g}")
+        return self
+
+    def changes(self) -> dict[str, Any]:
+        """Overrides of the recipe, dotted key -> value."""
+        schedule = {"name": "lr_range", "ratio": self.lr_max / self.lr_min, "growth": self.growth}
+        return {"lr": self.lr_min, "epochs": self.epochs, "schedule": schedule}
 
 
 class Published(Config):
@@ -94,6 +128,11 @@ class StudyConfig(Described):
     """Figure, table or section of the document that this study makes anew."""
     question: str
     """What the study asks, one sentence."""
+    kind: Literal["grid", "lr_range"] = "grid"
+    """`grid` trains and compares variants; `lr_range` makes a learning-rate range test of each (of
+    the recipe as it is, if there is neither grid nor rows)."""
+    range: RangeTest | None = None
+    """The course of the range test, for the kind `lr_range`."""
     recipe: str
     """Name of a file in `config/recipes/`."""
     base: dict[str, Any] = {}
@@ -102,10 +141,13 @@ class StudyConfig(Described):
     """Axes: dotted key -> list of values, or name -> value for values that need a name."""
     rows: dict[str, dict[str, Any]] = {}
     """Named variants beside the grid: name -> overrides."""
-    baseline: Labels
-    """The variant that differences are taken to."""
+    baseline: Labels = {}
+    """The variant that differences are taken to. A range test takes none and needs none."""
     seeds: Annotated[int, NoBool, Field(ge=1, le=1000)] | tuple[Whole, ...] = 5
     """Number of seeds (0, 1, ...) or the seeds themselves."""
+    columns: tuple[str, ...] = ()
+    """Further columns of the main table: metrics, or `fit` for the diagnosis of over- and
+    underfitting. Energy, GPU load and power stand there wherever they were measured."""
     figures: dict[str, Figure] = {}
     """File name -> figure."""
     published: tuple[Published, ...] = ()
@@ -118,6 +160,17 @@ class StudyConfig(Described):
             raise ValueError("seeds are one or more different numbers")
         return seeds
 
+    @field_validator("columns")
+    @classmethod
+    def _known_columns(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
+        for number, name in enumerate(columns):
+            if name not in COLUMN_METRICS:
+                why = "stands in the main table anyway" if name in METRICS else "is no metric"
+                raise ValueError(f"{name} {why}{nearest(name, COLUMN_METRICS)}")
+            if name in columns[:number]:
+                raise ValueError(f"{name} stands there twice")
+        return columns
+
     @field_validator("figures")
     @classmethod
     def _plain_file_names(cls, figures: dict[str, Figure]) -> dict[str, Figure]:
@@ -127,9 +180,33 @@ class StudyConfig(Described):
         return figures
 
     @model_validator(mode="after")
-    def _axes_exist(self) -> StudyConfig:
-        if not self.grid and not self.rows:
+    def _kind_has_its_parts(self) -> StudyConfig:
+        ranges = self.kind == "lr_range"
+        if ranges != (self.range is not None):
+            raise ValueError("`range` belongs to a study of the kind lr_range, and only to it")
+        if not ranges and not self.grid and not self.rows:
             raise ValueError("a study has a grid or rows, or both")
+        if not ranges and not self.baseline:
+            raise ValueError("baseline: a study names the variant that differences are taken to")
+        for name, figure in self.figures.items():
+            if isinstance(figure, RangeCurves) and not ranges:
+                raise ValueError(f"figures.{name}: only a study of the kind lr_range has its curve")
+        if ranges:
+            self._leave_to_the_range()
+        return self
+
+    def _leave_to_the_range(self) -> None:
+        if self.published or self.baseline or self.columns:
+            raise ValueError(
+                "a range test compares no accuracies: no `baseline`, `published` or `columns`"
+            )
+        keys = (*self.base, *self.grid, *(key for row in self.rows.values() for key in row))
+        taken = [key for key in keys if key.split(".")[0] in ("lr", "schedule", "epochs")]
+        if taken:
+            raise ValueError(f"'{taken[0]}' is set by `range` in a range test")
+
+    @model_validator(mode="after")
+    def _axes_exist(self) -> StudyConfig:
         for name, figure in self.figures.items():
             for key in ("colour", "style", "panel", "x", "y"):
                 axis = getattr(figure, key, None)

@@ -4,6 +4,7 @@ from .constant import Constant
 from .cosine import Cosine
 from .cyclic import Cyclic
 from .exponential import Exponential
+from .lr_range import LrRange
 from .one_cycle import OneCycle
 from .piecewise import Piecewise
 from .piecewise_linear import PiecewiseLinear
@@ -22,4 +23,5 @@ SCHEDULES = (
     OneCycle,
     Cyclic,
     ReduceOnPlateau,
+    LrRange,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import model_validator
 
@@ -27,6 +27,8 @@ def linear_warmup(epoch: float, *, warmup_epochs: float, start: float) -> float:
 class Schedule(Technique):
     """A learning-rate schedule, evaluated before every optimizer step."""
 
+    records_steps: ClassVar[bool] = False
+    """Whether learning rate and loss of every step go into the cell's record."""
     warmup_epochs: Epochs = 0.0
     """Epochs of linear warmup, in which the schedule's own value is multiplied by a factor."""
     warmup_start: Fraction = 0.0
