@@ -156,6 +156,7 @@ def train(args: argparse.Namespace, cell: Cell, lease, stop) -> None:
         "clean_images": len(trainer.clean_samples),
         "parameters": sum(p.numel() for p in trainer.learner.model.parameters()),
         "weight_decay_scalars": trainer.learner.optimizer.record(),
+        **({"pretrained": trainer.learner.started} if trainer.learner.started else {}),
         "noise_scale": diagnosis.cell_noise_scale(
             cell.config, len(trainer.train_set), trainer.steps_per_epoch
         ),
@@ -164,7 +165,7 @@ def train(args: argparse.Namespace, cell: Cell, lease, stop) -> None:
     record.write_results(
         args.out,
         cell=describe(args, cell),
-        metrics=record.metrics(cell.id, state.epochs, state.diverged_at, facts),
+        metrics=record.metrics(cell.id, state.epochs, state.diverged_at, facts, state.steps),
         times=state.times,
         timing=timing(trainer),
         provenance={

@@ -39,8 +39,12 @@ class Learner:
         torch.manual_seed(torch_seed("weights", config.seed))
         self.model = config.model.build(classes)
         self._try_model()
+        self.started: dict[str, Any] | None = None
         if start is not None:
-            load_start(self.model, start, head=config.pretrained.head)
+            given = config.pretrained
+            self.started = load_start(
+                self.model, start, head=given.head, classes=classes, where=given.weights.label
+            )
         self.model.to(device, memory_format=self.format)
         self.forward = torch.compile(self.model) if config.compute.compile else self.model
         self.optimizer = config.optimizer.start(self.model)

@@ -30,8 +30,9 @@ from .errors import StopRequested, UserError
 from .evaluate import Normalize, evaluate
 from .identity import digest
 from .learner import Learner
+from .meters import open_meter
 from .provenance import hardware_kind
-from .record import finite
+from .record import finite, steps_of
 from .teacher import Teacher
 
 _CHECK_EVERY = 50  # steps between looks at the loss: each look waits for the GPU
@@ -61,6 +62,8 @@ class State:
     machines: list[str] = field(default_factory=list)
     """Kind of hardware of each attempt: times of a cell that changed it are not comparable."""
     alone: bool = True
+    steps: list[list[float]] = field(default_factory=list)
+    """[learning rate, loss] of every step so far, of a range test."""
     schedule: dict[str, Any] = field(default_factory=dict)
     """What the schedule remembers, if it is no function of progress."""
     diverged_at: dict[str, int | None] | None = None
@@ -128,6 +131,7 @@ class Trainer:
             teacher=teacher,
         )
         self.final: torch.nn.Module | None = None
+        self.meter = open_meter(device)
         clean = generator("clean").permutation(len(self.train_set))
         self.clean_samples = np.sort(clean[: config.measure.clean_images])
 
@@ -141,6 +145,7 @@ class Trainer:
         self.state.attempts += 1
         self.state.machines.append(digest(hardware_kind(self.device)))
         self.state.startup_time_s += time.time() - began
+        self.meter.start(whole=self.state.step == 0)
         try:
             while self.state.epoch < self.config.epochs:
                 self.train_epoch()
@@ -149,6 +154,8 @@ class Trainer:
             at = self.state.diverged_at
             where = "its evaluation" if at["step"] is None else f"step {at['step']}"
             self.say(f"diverged in epoch {at['epoch']}, {where}: the loss is not finite")
+        finally:
+            self.meter.close()
         return self.state
 
     def train_epoch(self) -> None:
@@ -219,6 +226,7 @@ class Trainer:
             "train_time_s": spent,
             "eval_time_s": time.perf_counter() - began,
             "images_per_s": images / spent if spent > 0 else math.nan,
+            **self.meter.epoch(),
         }
         state.epochs.append(record)
         state.times.append(times)
@@ -323,6 +331,7 @@ class Trainer:
         bad = (~done.isfinite()).nonzero()
         if len(bad):
             step = first + int(bad[0])
+            self._record_steps(losses[first:step], first)
             self.state.diverged_at = {"epoch": self.state.epoch + 1, "step": step + 1}
             raise Diverged
 
@@ -335,9 +344,16 @@ class Trainer:
         # One addition a step, in order: the sum is the same however the epoch was cut.
         for value in losses[first : state.step].tolist():
             state.sums[0] += value * batch
+        self._record_steps(losses[first : state.step], first)
         state.sums[1] += top1
         state.sums[2] += top5
         state.train_time_s += time.perf_counter() - began
+
+    def _record_steps(self, losses: torch.Tensor, first: int) -> None:
+        """Learning rate and loss of the steps of this epoch from `first` on, of a range test."""
+        if self.config.schedule.records_steps:
+            epoch, steps = self.state.epoch, self.steps_per_epoch
+            self.state.steps += steps_of(self.config, epoch, first, steps, losses.tolist())
 
     def save(self) -> None:
         """Write the whole state to the checkpoint."""

@@ -50,7 +50,8 @@ def teacher_of(cell: Cell, cells: Path, device: torch.device) -> Teacher | None:
     if isinstance(weights, OtherCell):
         lock = _parent(weights, cell.parents).dataset.lock
         own = Normalize.of(lock.mean, lock.std, device)
-    load_start(model, _read(weights, cells), head="keep")
+    state = _read(weights, cells)
+    load_start(model, state, head="keep", classes=classes, where=weights.label)
     return Teacher(model.to(device, memory_format=torch.channels_last), seen, own)
 
 

@@ -9,7 +9,7 @@ from torch import nn
 # gives the last one stride 2, and an input and output of 7 x 7: a misprint for stride 1.
 BLOCKS = (
     (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2),
-    (512, 1), (512, 1), (512, 1), (512, 1), (1024, 2), (1024, 1),
+    (512, 1), (512, 1), (512, 1), (512, 1), (512, 1), (1024, 2), (1024, 1),
 )  # fmt: skip
 STEM = 32
 
