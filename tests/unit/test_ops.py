@@ -281,6 +281,7 @@ def test_randaugment_draws_all_operations_alike_at_gaussian_magnitudes() -> None
     levels = np.abs(shear) / 0.3 * 10
     assert abs(levels.mean() - 5) < 0.1 and abs(levels.std() - 1) < 0.1
     assert abs((shear < 0).mean() - 0.5) < 0.07
+    assert abs(np.corrcoef(shear < 0, levels)[0, 1]) < 0.15
 
 
 def test_randaugment_magnitudes_are_cut_to_the_scale() -> None:
@@ -371,6 +372,8 @@ def test_autoaugment_draws_pairs_alike_and_each_with_its_probability() -> None:
     names, values = steps[0]
     moved = values[names == "translate_y"] * 32
     assert np.allclose(moved, np.round(moved)) and 0.4 < (moved < 0).mean() < 0.6
+    signs = [values[pairs == 3] < 0 for _, values in steps]  # shear_y, then translate_y
+    assert 0.4 < (signs[0] == signs[1]).mean() < 0.6
 
 
 def test_autoaugment_applies_the_second_after_the_first() -> None:
