@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from ablation.augment import ERASURES, MIXES
+from ablation.augment import AUGMENTATIONS, ERASURES, MIXES, POLICIES
 from ablation.augment.base import Erasing, Mixing
 from ablation.compute import choose_device
 from ablation.data.draws import Draws
@@ -109,3 +109,21 @@ def test_without_a_gpu_auto_is_the_cpu_and_asking_for_one_is_refused() -> None:
     assert choose_device("auto").type == "cpu"
     with pytest.raises(UserError, match="--device cpu"):
         choose_device("cuda")
+
+
+@gpu
+@pytest.mark.parametrize("technique", AUGMENTATIONS + POLICIES, ids=lambda t: t.__name__)
+def test_augmentations_are_deterministic_and_as_on_the_cpu(technique: type) -> None:
+    images = torch.from_numpy(
+        np.random.Generator(np.random.Philox(0)).integers(0, 256, (64, 40, 56, 3), dtype=np.uint8)
+    )
+    index, before = np.arange(64), torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        one, other = (technique().batch(images.cuda(), index, Draws(0, 0, 64)) for _ in range(2))
+    finally:
+        torch.use_deterministic_algorithms(before)
+    assert torch.equal(one, other)
+    plain = technique().batch(images, index, Draws(0, 0, 64))
+    # Interpolated values on the line between two levels may round to either.
+    assert ((one.cpu().int() - plain.int()).abs() > 1).float().mean() < 1e-3

@@ -68,6 +68,7 @@ HAND_MADE = {
     "standard, gentle": {
         "augment": {"name": "standard", "scale": [0.35, 1], "ratio": [1, 1], "flip": 0}
     },
+    "shift": {"augment": {"name": "shift", "fraction": 0.125}},
     "torchvision": {"model": {"name": "torchvision", "arch": "resnet50"}, "img_size": 224},
     "timm": {"model": {"name": "timm", "arch": "mobilenetv3_large_100"}, "img_size": 160},
     "wide": {"model": {"name": "resnet_small", "width": 64, "blocks": 3, "stem_stride": 1}},

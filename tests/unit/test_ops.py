@@ -11,7 +11,15 @@ import torch
 from PIL import Image, ImageEnhance, ImageOps
 from scipy import ndimage
 
-from ablation.augment import AutoAugment, RandAugment, Shift, _ops, autoaugment, randaugment
+from ablation.augment import (
+    AutoAugment,
+    RandAugment,
+    Shift,
+    _affine,
+    _ops,
+    autoaugment,
+    randaugment,
+)
 from ablation.augment.shift import shift
 from ablation.data.draws import Draws
 
@@ -105,7 +113,7 @@ def clear(name: str, argument: float, size: tuple[int, int], interpolation: str)
     Nearest: the lines between pixels; bilinear: the image's outline. Pillow counts in 1/65536
     pixel, summed up along rows.
     """
-    a, b, c, d, e, f = _ops.inverse_matrices(np.array([name]), np.array([argument]), size)[0]
+    a, b, c, d, e, f = _affine.inverse_matrices(np.array([name]), np.array([argument]), size)[0]
     y, x = np.mgrid[: size[0], : size[1]] + 0.5
     result = np.ones(size, dtype=bool)
     for place, side in ((a * x + b * y + c, size[1]), (d * x + e * y + f, size[0])):
@@ -121,7 +129,7 @@ def test_operations_give_pillows_pixels(name: str) -> None:
     for argument in ARGUMENTS[name]:
         done = run(name, argument, batch)
         same = np.ones(done.shape[1:3], dtype=bool)
-        if name in _ops.MATRICES:
+        if name in _affine.MATRICES:
             same = clear(name, argument, done.shape[1:3], "nearest")
             assert same.mean() > 0.7
         for pixels, ours in zip(batch, done, strict=True):
@@ -129,7 +137,7 @@ def test_operations_give_pillows_pixels(name: str) -> None:
             assert np.array_equal(ours[same], theirs[same]), argument
 
 
-@pytest.mark.parametrize("name", sorted(_ops.MATRICES))
+@pytest.mark.parametrize("name", sorted(_affine.MATRICES))
 def test_bilinear_gives_pillows_pixels_rounded(name: str) -> None:
     batch = images()
     for argument in ARGUMENTS[name]:
@@ -258,7 +266,7 @@ def test_randaugment_gives_timms_pixels(increasing: bool, monkeypatch: pytest.Mo
             operation = timm.AugmentOp(their_name, prob=1.0, magnitude=m, hparams=settings)
             for pixels, ours in zip(batch, done, strict=True):
                 difference = ours - np.asarray(operation(Image.fromarray(pixels)))
-                if name in _ops.MATRICES:
+                if name in _affine.MATRICES:
                     same = clear(name, argument, ours.shape[:2], "bilinear")
                     assert np.isin(difference[same], (0, 1)).all(), (name, m)
                 else:
@@ -281,6 +289,7 @@ def test_randaugment_draws_all_operations_alike_at_gaussian_magnitudes() -> None
     levels = np.abs(shear) / 0.3 * 10
     assert abs(levels.mean() - 5) < 0.1 and abs(levels.std() - 1) < 0.1
     assert abs((shear < 0).mean() - 0.5) < 0.07
+    assert abs(np.corrcoef(shear < 0, levels)[0, 1]) < 0.15
 
 
 def test_randaugment_magnitudes_are_cut_to_the_scale() -> None:
@@ -353,7 +362,7 @@ def test_autoaugment_gives_torchvisions_pixels() -> None:
                     difference = np.abs(ours.astype(int) - np.asarray(expected)).max(-1)
                     # torchvision's magnitudes are float32: a factor of 0.39999998 truncates 2 to 1.
                     one = name in ("color", "contrast", "brightness", "sharpness")
-                    if name in _ops.MATRICES:
+                    if name in _affine.MATRICES:
                         difference = difference[clear(name, own, size, "nearest")]
                     assert (difference <= one).all(), (name, level)
 
@@ -371,6 +380,8 @@ def test_autoaugment_draws_pairs_alike_and_each_with_its_probability() -> None:
     names, values = steps[0]
     moved = values[names == "translate_y"] * 32
     assert np.allclose(moved, np.round(moved)) and 0.4 < (moved < 0).mean() < 0.6
+    signs = [values[pairs == 3] < 0 for _, values in steps]  # shear_y, then translate_y
+    assert 0.4 < (signs[0] == signs[1]).mean() < 0.6
 
 
 def test_autoaugment_applies_the_second_after_the_first() -> None:

@@ -21,7 +21,7 @@ def shift(images: torch.Tensor, across: np.ndarray, down: np.ndarray) -> torch.T
     images (b, h, w, 3) uint8; across and down (b,) float64: pixels by which the image moves to
     the left and up. Bilinear, rounded.
     """
-    from ._ops import by_affine
+    from ._affine import by_affine
 
     one, zero = np.ones_like(across), np.zeros_like(across)
     matrices = np.stack((one, zero, across, zero, one, down), 1)
