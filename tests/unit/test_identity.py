@@ -84,7 +84,7 @@ HAND_MADE = {
     "convolutions alone": {"optimizer": {"name": "adam", "decay_linear": False}},
     "shares": {"train_share": 0.5, "val_share": 0.1, "val_crop_ratio": 1},
     "compute": {"compute": {"threads": 4, "deterministic": False}},
-    "shift": {"augment": {"name": "shift", "fraction": 0.07}},
+    "shift, gentle": {"augment": {"name": "shift", "fraction": 0.07}},
     "randaugment": {"policy": {"name": "randaugment", "m": 7, "mstd": 0.5, "increasing": True}},
     "autoaugment": {"policy": {"name": "autoaugment", "policy": "cifar10"}},
     "cutout": {"erase": {"name": "cutout"}},

@@ -7,6 +7,7 @@ import re
 import warnings
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 from torch.optim import lr_scheduler as ls
@@ -23,6 +24,7 @@ from ablation.schedules import (
     Piecewise,
     PiecewiseLinear,
     Polynomial,
+    ReduceOnPlateau,
     Step,
 )
 from ablation.schedules.base import Schedule, linear_warmup
@@ -155,7 +157,29 @@ def test_whole_run_equals_torch(number: int) -> None:
 
 
 def test_every_schedule_is_held_against_torch() -> None:
-    assert {type(schedule) for schedule, _ in CASES} == set(SCHEDULES)
+    assert {type(schedule) for schedule, _ in CASES} | {ReduceOnPlateau} == set(SCHEDULES)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_plateaus_are_torchs(seed: int) -> None:
+    """Over losses that fall, stall and jump; the rate is judged after every epoch."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR)
+    options = {"patience": seed, "threshold": 0.01 * seed}
+    theirs = ls.ReduceLROnPlateau(optimizer, factor=0.3, min_lr=LR * 1e-3, eps=0.0, **options)
+    mine = ReduceOnPlateau(decay=0.3, min_factor=1e-3, **options)
+    memory: dict = {}
+    rng = np.random.default_rng(seed)
+    for epoch in range(200):
+        loss = 2 * 0.995**epoch * (1 + 0.1 * rng.random()) + (rng.random() < 0.05)
+        theirs.step(loss)
+        memory = mine.after_epoch(memory, loss)
+        assert LR * memory["factor"] == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9)
+    assert memory["factor"] < 1
+
+
+def test_every_other_schedule_remembers_nothing() -> None:
+    for schedule, _ in CASES:
+        assert schedule.after_epoch({}, 1.0) == {}
 
 
 def test_warmup_from_zero_is_the_straight_line() -> None:
@@ -249,7 +273,7 @@ def test_cooldown_keeps_the_value_at_which_the_course_ended(number: int) -> None
 
 
 def test_every_schedule_with_an_end_is_held_in_a_cooldown() -> None:
-    without = {Constant, Piecewise, PiecewiseLinear}
+    without = {Constant, Piecewise, PiecewiseLinear, ReduceOnPlateau}
     assert {type(schedule) for schedule, _ in HELD} == set(SCHEDULES) - without
 
 

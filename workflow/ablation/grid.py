@@ -162,23 +162,24 @@ class Planner:
     def __init__(self, config_dir: Path | str = "config") -> None:
         self.config_dir = Path(config_dir)
         self._datasets: dict[str, Dataset] = {}
-        self._plans: dict[tuple[str, str], StudyPlan] = {}
+        self._outlines: dict[tuple[str, str], StudyPlan] = {}
         self._open: list[str] = []
+        """Variants whose cells are being made, each for the weights that the one before needs."""
 
     def plan(self, study: str, scale: str) -> StudyPlan:
         """The plan of one study at one scale; every mistake in its files is a ConfigError."""
-        if (study, scale) not in self._plans:
-            if study in self._open:
-                circle = " -> ".join([*self._open[self._open.index(study) :], study])
-                raise ConfigError(f"studies take weights from each other in a circle: {circle}")
-            self._open.append(study)
-            try:
-                self._plans[study, scale] = self._plan(study, scale)
-            finally:
-                self._open.pop()
-        return self._plans[study, scale]
+        outline = self._outline(study, scale)
+        seeds = outline.config.seed_list[: outline.scale.max_seeds]
+        cells = tuple(self._cell(outline, v, seed) for v in outline.variants for seed in seeds)
+        return replace(outline, cells=cells)
 
-    def _plan(self, study: str, scale: str) -> StudyPlan:
+    def _outline(self, study: str, scale: str) -> StudyPlan:
+        """The plan without its cells."""
+        if (study, scale) not in self._outlines:
+            self._outlines[study, scale] = self._read(study, scale)
+        return self._outlines[study, scale]
+
+    def _read(self, study: str, scale: str) -> StudyPlan:
         where = str(self.config_dir / "studies" / f"{study}.yaml")
         config = load_study(self.config_dir, study)
         recipe = load_recipe(self.config_dir, config.recipe, f"{where}: recipe")
@@ -196,9 +197,7 @@ class Planner:
         for number, published in enumerate(config.published):
             if published.variant:
                 _match(variants, published.variant, f"{where}: published.{number}.variant")
-        seeds = config.seed_list[: scale_config.max_seeds]
-        cells = tuple(self._cell(v, seed, scale, at) for v in variants for seed in seeds)
-        return StudyPlan(study, scale, config, scale_config, recipe, variants, baseline, cells)
+        return StudyPlan(study, scale, config, scale_config, recipe, variants, baseline, ())
 
     def dataset(self, name: str, where: str = "") -> Dataset:
         """A dataset with its lock; where: what gives the name, for the error."""
@@ -217,8 +216,9 @@ class Planner:
                 hint = nearest(label, _model_labels())
                 raise ConfigError(f"{where}: models: there is no model '{label}'{hint}")
 
-    def _cell(self, variant: Variant, seed: int, scale: str, where: str) -> Cell:
-        where, training = f"{where}, {variant.label}", variant.training
+    def _cell(self, plan: StudyPlan, variant: Variant, seed: int) -> Cell:
+        path, training = self.config_dir / "studies" / f"{plan.name}.yaml", variant.training
+        where = f"{path} at scale {plan.scale_name}, {variant.label}"
         dataset = self.dataset(training.dataset, f"{where}: dataset")
         _check_data(training, dataset, where)
         reading = training.reading
@@ -229,7 +229,7 @@ class Planner:
         parents = []
         for key, weights in given_weights(training).items():
             if isinstance(weights, OtherCell):
-                parent = self._parent(weights, seed, scale, f"{where}: {key}")
+                parent = self._parent(plan, variant, weights, seed, f"{where}: {key}")
                 _check_parent(training, key, parent, dataset, where)
                 parents.append(parent)
                 outer, inner = key.split(".")
@@ -238,15 +238,24 @@ class Planner:
         config = CellConfig.model_construct(**values)
         return Cell(cell_id(config, dataset.digest), variant, config, dataset, tuple(parents))
 
-    def _parent(self, weights: OtherCell, seed: int, scale: str, where: str) -> Cell:
-        """The cell that another takes its weights from; its seed need not be of its study."""
+    def _parent(
+        self, plan: StudyPlan, variant: Variant, weights: OtherCell, seed: int, where: str
+    ) -> Cell:
+        """The cell that a variant takes its weights from; its seed need not be of its study."""
         if weights.cell_id is not None:
             raise ConfigError(f"{where}.cell_id is filled in by the plan; leave it out")
         find(self.config_dir, "studies", weights.study, f"{where}.study")
-        plan = self.plan(weights.study, scale)
-        variant = _match(plan.variants, weights.variant, f"{where}.variant")
-        seed = seed if weights.seed is None else weights.seed
-        cell = self._cell(variant, seed, scale, f"{weights.study} at scale {scale}")
+        theirs = self._outline(weights.study, plan.scale_name)
+        other = _match(theirs.variants, weights.variant, f"{where}.variant")
+        self._open.append(f"{plan.name}, {variant.label}")
+        try:
+            name = f"{theirs.name}, {other.label}"
+            if name in self._open:
+                circle = " -> ".join([*self._open[self._open.index(name) :], name])
+                raise ConfigError(f"{where}: weights come from each other in a circle: {circle}")
+            cell = self._cell(theirs, other, seed if weights.seed is None else weights.seed)
+        finally:
+            self._open.pop()
         return replace(cell, needed=True)
 
 

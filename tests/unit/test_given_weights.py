@@ -1,0 +1,202 @@
+"""Weights from elsewhere: other cells, files and names in timm, in the plan and in a training."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import configs
+import pytest
+import torch
+from training import PLAIN
+
+from ablation.errors import ConfigError, UserError
+from ablation.grid import Planner
+from ablation.teacher import starting_weights, teacher_of
+
+STUDY, RECIPE, SCALE = "studies/s.yaml", "recipes/r.yaml", "scales/z.yaml"
+TEACHER = """\
+title: t
+document: d
+place: p
+question: q
+recipe: plain
+rows:
+  wide: {model.width: 32}
+  again: {pretrained: {weights: {name: cell, study: teachers, variant: {row: wide}}}, lr: 0.3,
+          model.width: 32}
+baseline: {row: wide}
+seeds: 1
+"""
+FROM_WIDE = "{name: cell, study: teachers, variant: {row: wide}}"
+TAUGHT = f"distill: {{alpha: 0.5, teacher: {FROM_WIDE}}}\n"
+STARTED = f"pretrained: {{weights: {FROM_WIDE}}}\nmodel: {{name: resnet_small, width: 32}}\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = configs.write(tmp_path / "config")
+    (made / "studies/teachers.yaml").write_text(TEACHER)
+    (made / "recipes/plain.yaml").write_text(configs.RECIPE)
+    return made
+
+
+def add(folder: Path, text: str) -> None:
+    recipe = (folder / RECIPE).read_text()
+    if "model:" in text:
+        recipe = recipe.replace("model: {name: resnet_small}\n", "")
+    (folder / RECIPE).write_text(recipe + text)
+
+
+def plan(folder: Path):
+    return Planner(folder).plan("s", "z")
+
+
+def refused(folder: Path) -> str:
+    with pytest.raises(ConfigError) as caught:
+        plan(folder)
+    return str(caught.value)
+
+
+# -- the plan -------------------------------------------------------------------------------------
+
+
+def test_a_teacher_is_a_cell_of_its_study_with_the_same_seed(folder: Path) -> None:
+    add(folder, TAUGHT)
+    found = plan(folder)
+    assert [cell.config.seed for cell in found.cells] == [0, 1, 0, 1]
+    for cell in found.cells:
+        (parent,) = cell.parents
+        assert parent.config.seed == cell.config.seed and parent.config.model.width == 32
+        assert cell.config.distill.teacher.cell_id == parent.id and parent.needed
+    # The study of the teacher has one seed: the other's teacher is trained all the same.
+    assert len(found.parents) == 2
+    assert {p.id for p in found.parents} >= {Planner(folder).plan("teachers", "z").cells[0].id}
+    assert found.cell(found.parents[0].id) == found.parents[0]
+
+
+def test_one_teacher_for_every_seed(folder: Path) -> None:
+    add(folder, TAUGHT.replace("variant:", "seed: 5, variant:"))
+    assert [parent.config.seed for parent in plan(folder).parents] == [5]
+
+
+def test_a_parent_has_parents(folder: Path) -> None:
+    add(folder, TAUGHT.replace("row: wide", "row: again"))
+    found = plan(folder)
+    assert len(found.parents) == 4
+    assert all(parent.parents or parent.config.lr == 0.1 for parent in found.parents)
+
+
+def test_identity_is_of_the_parent_and_not_of_its_name(folder: Path) -> None:
+    add(folder, TAUGHT)
+    before = [cell.id for cell in plan(folder).cells]
+    (folder / "studies/renamed.yaml").write_text(TEACHER.replace("study: teachers", "study: x"))
+    configs.edit(folder / RECIPE, "study: teachers", "study: renamed")
+    (folder / "studies/x.yaml").write_text(TEACHER.replace("study: teachers", "study: x"))
+    text = (folder / "studies/x.yaml").read_text().split("  again")[0]
+    (folder / "studies/x.yaml").write_text(text + "baseline: {row: wide}\nseeds: 1\n")
+    assert [cell.id for cell in plan(folder).cells] == before
+    configs.edit(folder / "studies/renamed.yaml", "wide: {model.width: 32}", "wide: {lr: 0.7}")
+    after = [cell.id for cell in plan(folder).cells]
+    assert not set(before) & set(after)
+
+
+def test_a_circle_is_refused(folder: Path) -> None:
+    add(folder, TAUGHT.replace("teachers", "s").replace("{row: wide}", "{lr: 0.1}"))
+    assert "in a circle: s, lr=0.1 -> s, lr=0.1" in refused(folder)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("study: teachers", "study: teacher", "there is no 'teacher' in"),
+        ("row: wide", "row: wid", "no variant is 'wid'; did you mean 'wide'"),
+        ("variant:", "cell_id: abc, variant:", "cell_id is filled in by the plan"),
+    ],
+)
+def test_a_teacher_that_is_none_is_refused(folder: Path, old: str, new: str, said: str) -> None:
+    add(folder, TAUGHT.replace(old, new))
+    assert said in refused(folder)
+
+
+def test_a_start_of_another_model_is_refused(folder: Path) -> None:
+    add(folder, STARTED.replace("name: resnet_small, width: 32", "name: resnet_small, width: 16"))
+    assert "a start has the cell's own model" in refused(folder)
+
+
+def test_a_missing_file_is_named_with_its_place_until_the_cell_is_trained(
+    folder: Path, tmp_path: Path
+) -> None:
+    add(folder, "distill: {alpha: 1, teacher: {name: timm, arch: beit_base_patch16_224.some}}\n")
+    found = plan(folder)
+    lines = found.missing_files(tmp_path)
+    assert len(lines) == 2  # a variant each, not a seed each
+    assert "put the file model.safetensors of timm's 'beit_base_patch16_224.some'" in lines[0]
+    assert "weights/beit_base_patch16_224.some.safetensors" in lines[0]
+    for cell in found.cells:
+        (tmp_path / cell.id).mkdir()
+        (tmp_path / cell.id / "metrics.json").write_text("{}")
+    assert found.missing_files(tmp_path) == []
+
+
+def test_a_file_counts_by_its_content(folder: Path) -> None:
+    digest = "a" * 64
+    weights = f"{{name: file, path: a.pt, sha256: {digest}}}"
+    add(folder, f"pretrained: {{weights: {weights}}}\n")
+    before = [cell.id for cell in plan(folder).cells]
+    configs.edit(folder / RECIPE, "path: a.pt", "path: elsewhere/b.pt")
+    assert [cell.id for cell in plan(folder).cells] == before
+    configs.edit(folder / RECIPE, digest, "b" * 64)
+    assert [cell.id for cell in plan(folder).cells] != before
+
+
+def test_a_scale_maps_a_teacher(folder: Path) -> None:
+    add(folder, "distill: {alpha: 1, teacher: {name: timm, arch: beit_base_patch16_224.some}}\n")
+    (folder / SCALE).write_text(f"title: z\nweights: {{beit_base_patch16_224.some: {FROM_WIDE}}}\n")
+    found = plan(folder)
+    assert found.missing_files(Path()) == [] and len(found.parents) == 2
+
+
+# -- in a training --------------------------------------------------------------------------------
+
+
+def saved(cell, cells: Path) -> dict[str, torch.Tensor]:
+    torch.manual_seed(3)
+    state = cell.config.model.build(len(cell.dataset.lock.classes)).state_dict()
+    (cells / cell.id).mkdir(parents=True)
+    torch.save({"cell_id": cell.id, "model": state}, cells / cell.id / "weights.pt")
+    return state
+
+
+def test_a_start_is_the_other_cells_weights(folder: Path, tmp_path: Path) -> None:
+    add(folder, STARTED)
+    cell = plan(folder).cells[0]
+    state = saved(cell.parents[0], tmp_path)
+    found = starting_weights(cell, tmp_path)
+    assert all(torch.equal(value, state[key]) for key, value in found.items())
+
+
+def test_a_teacher_has_the_other_cells_weights_and_model(folder: Path, tmp_path: Path) -> None:
+    add(folder, TAUGHT)
+    cell = plan(folder).cells[0]
+    state = saved(cell.parents[0], tmp_path)
+    found = teacher_of(cell, tmp_path, torch.device("cpu"))
+    assert found.same
+    assert all(torch.equal(value, state[key]) for key, value in found.model.state_dict().items())
+
+
+def test_a_file_of_other_content_is_refused(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "teacher.pt"
+    path.write_bytes(b"other")
+    digest = hashlib.sha256(b"meant").hexdigest()
+    weights = f"{{name: file, path: {path}, sha256: {digest}}}"
+    add(folder, f"pretrained: {{weights: {weights}}}\n")
+    with pytest.raises(UserError, match="sha256"):
+        starting_weights(plan(folder).cells[0], tmp_path)
+
+
+def test_without_given_weights_there_are_none(folder: Path, tmp_path: Path) -> None:
+    cell = plan(folder).cells[0]
+    assert starting_weights(cell, tmp_path) is None
+    assert teacher_of(cell, tmp_path, torch.device("cpu")) is None
+    assert "distill" not in PLAIN
