@@ -71,8 +71,11 @@ def test_rates_are_found_where_they_are_planted(noise, steps):
 
 
 def test_steps_after_the_blow_up_are_left_out():
-    assert kept([2.0, 1.0, 3.9, 4.1, 1.0]) == 3
-    assert kept([2.0, 1.0]) == 2 and kept([]) == 0
+    assert kept([2.0, 1.0, 3.9, 4.1, 1.0], 0) == 3
+    assert kept([2.0, 1.0], 0) == 2 and kept([], 0) == kept([], 5.0) == 0
+    scattered = [1.0] * 20 + [0.2] + [1.0] * 20  # a lucky batch is no blow-up of the next
+    assert kept(scattered, 0) == 21 and kept(scattered, 5.0) == 41
+    assert kept([*scattered, 1e6, 1e6], 5.0) == 41
     lrs, losses = planted(200)
     blown = np.where(lrs > 5, 1e9, losses)
     found = read_curve(None, 0, lrs, blown, 0.05)
@@ -82,6 +85,8 @@ def test_steps_after_the_blow_up_are_left_out():
 def test_a_loss_that_does_not_fall_suggests_nothing():
     lrs = np.geomspace(1e-3, 10, 100)
     assert suggest(lrs, np.linspace(1, 2, 100), 5) == (None, None, None)
+    falling = suggest(lrs, np.linspace(2, 1, 100), 5)  # the range ends too soon
+    assert falling.steepest is not None and falling.tenth is falling.lowest is None
     assert suggest(lrs[:7], np.linspace(2, 1, 7), 5) == (None, None, None)
     assert read_curve(None, 0, [], [], 0.05).suggestion == (None, None, None)
 

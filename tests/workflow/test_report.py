@@ -163,6 +163,26 @@ def test_a_study_that_mixes_versions_says_so(tmp_path):
     assert "Training times are not compared: the cells ran on 2 kinds of hardware" in text
 
 
+def test_a_report_with_a_range_test_and_with_energy(tmp_path):
+    config = study_copy(tmp_path, "odd", columns=["fit", "noise_scale"])
+    results, studies = tmp_path / "results", ("odd", "lr_range_test")
+    for study in studies:
+        collected(Planner(config).plan(study, "demo"), results, metered=True)
+    folder = build(config, results, "demo", *studies)
+    text = Page((folder / "index.html").read_text()).text
+    for part in (
+        "batch_size=768: the loss falls fastest at a learning rate of 0",
+        "suggestions to begin with: no accuracy is measured at them",
+        "points above its validation top-1: overfitting by PaddleClas' rule",
+        "When an accuracy was reached, and from when on it was held",
+        "the run's GPUs and all CPU packages of its machine",
+        "Energy (J)",
+        "Noise scale",
+    ):
+        assert part in text, part
+    assert "Loss over a rising learning rate" in (folder / "report.md").read_text()
+
+
 def test_a_report_of_nothing_yet(tmp_path):
     config = study_copy(tmp_path, "odd")
     plan, results = Planner(config).plan("odd", "smoke"), tmp_path / "results"

@@ -519,6 +519,7 @@ def test_the_record_says_how_to_train_the_cell_again(bench: Bench) -> None:
     assert cell["config"]["batch_size"] == 48 and cell["config"]["reading"] == "resident"
     timing, origin = bench.read("a", "timing.json"), bench.read("a", "provenance.json")
     assert 0 < timing["train_time_s"] < timing["wall_time_s"] < time.time() - began + 1
-    assert timing["energy_j"] is None and timing["peak_mem_gib"] > 0
+    assert timing["energy_j"] is None or timing["energy_source"]  # where there is a meter
+    assert timing["peak_mem_gib"] > 0
     assert origin["device"] == "cpu" or origin["hardware"]["gpu"]
     assert origin["packages"]["torch"] and origin["dataset_digest"] == cell["dataset_digest"]

@@ -19,7 +19,8 @@ BLOWN_UP = 4.0  # times the lowest loss so far: where fastai's lr_find stops
 
 
 class Suggestion(NamedTuple):
-    """Learning rates read off a curve; None where the loss does not fall."""
+    """Learning rates read off a curve; None where the loss does not fall, and for the lowest loss
+    where it still falls at the end of the curve."""
 
     steepest: float | None
     """Where the smoothed loss falls fastest over the logarithm of the rate (Gugger 2018)."""
@@ -42,13 +43,17 @@ class Curve(NamedTuple):
     suggestion: Suggestion
 
 
-def kept(losses: Sequence[float]) -> int:
+def kept(losses: Sequence[float], length: float) -> int:
     """How many steps there are before the loss exceeds BLOWN_UP times the lowest before it.
 
-    Later ones say nothing about good rates, and smoothing would carry them back.
+    Later ones say nothing about good rates, and smoothing would carry them back. So the loss is
+    here the running mean over `length` steps, which looks back only: a single batch may well have
+    four times the loss of another.
     """
+    values = np.asarray(losses, dtype=float)
+    above, below = _sums(values, math.exp(-1.0 / length) if length > 0 else 0.0)
     lowest = math.inf
-    for step, loss in enumerate(losses):
+    for step, loss in enumerate(above / below):
         if loss > BLOWN_UP * lowest:
             return step
         lowest = min(lowest, loss)
@@ -90,6 +95,8 @@ def suggest(lrs: np.ndarray, smoothed: np.ndarray, margin: int) -> Suggestion:
         return nothing
     slope = np.gradient(smoothed, np.log(lrs))[margin : lowest + 1]
     steepest = float(lrs[margin + int(np.argmin(slope))])
+    if lowest == len(lrs) - 1:
+        return Suggestion(steepest, None, None)
     return Suggestion(steepest, float(lrs[lowest]) / 10, float(lrs[lowest]))
 
 
@@ -97,7 +104,8 @@ def read_curve(
     variant: Variant, seed: int, lrs: Sequence[float], losses: Sequence[float], smoothing: float
 ) -> Curve:
     """A run's curve. smoothing: length of the smoothing as a share of the steps, in [0, 1)."""
-    length, whole = smoothing * len(losses), kept(losses)
+    length = smoothing * len(losses)
+    whole = kept(losses, length)
     x, y = (np.asarray(values[:whole], dtype=float) for values in (lrs, losses))
     smoothed = smooth(y, length)
     return Curve(variant, seed, x, y, smoothed, suggest(x, smoothed, math.ceil(length)))

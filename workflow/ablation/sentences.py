@@ -91,11 +91,14 @@ def _range_findings(data: StudyData) -> list[str]:
         steepest, tenth = (
             lr_range.mean([getattr(s, key) for s in mine]) for key in ("steepest", "tenth")
         )
-        if steepest is None or tenth is None:
+        if steepest is None:
             sentences.append(f"{variant.label}: no suggestion, the loss does not fall.")
             continue
-        text = f"{variant.label}: the loss falls fastest at a learning rate of {steepest:.2g}; a "
-        text += f"tenth of the rate at which it is lowest is {tenth:.2g}"
+        text = f"{variant.label}: the loss falls fastest at a learning rate of {steepest:.2g}; "
+        if tenth is None:
+            text += "it has no minimum within the range"
+        else:
+            text += f"a tenth of the rate at which it is lowest is {tenth:.2g}"
         over = f" (geometric means over {count(len(mine), 'seed')})" if len(mine) > 1 else ""
         sentences.append(f"{text}{over}.")
     return [*sentences, "These are suggestions to begin with: no accuracy is measured at them."]

@@ -336,7 +336,8 @@ def range_table(data: StudyData) -> Table:
     notes = (
         "Suggestions to begin with, read off the smoothed training loss; no accuracy is measured "
         "at them. The mean is the geometric one. Steps: those before the loss exceeds "
-        f"{lr_range.BLOWN_UP:g} times the lowest before it. {DASH}: the loss does not fall.",
+        f"{lr_range.BLOWN_UP:g} times the lowest before it. {DASH}: the loss does not fall, or has "
+        "no minimum within the range.",
     )
     return Table("main", caption, tuple(columns), tuple(rows), notes, tuple(records), (*marked,))
 
