@@ -123,7 +123,7 @@ def check_betons(folder: Path, cell: Cell) -> None:
 
 def train(args: argparse.Namespace, cell: Cell, lease, stop) -> None:
     """Train the cell and write its results."""
-    from ablation import diagnosis, loop, provenance, record
+    from ablation import loop, provenance, record
     from ablation.compute import choose_device
     from ablation.lease import others_here
     from ablation.teacher import starting_weights, teacher_of
@@ -149,23 +149,13 @@ def train(args: argparse.Namespace, cell: Cell, lease, stop) -> None:
     )
     state = trainer.run(BEGAN)
     lease.check()
-    facts = {
-        "steps_per_epoch": trainer.steps_per_epoch,
-        "train_images": len(trainer.train_set),
-        "val_images": len(trainer.val_set),
-        "clean_images": len(trainer.clean_samples),
-        "parameters": sum(p.numel() for p in trainer.learner.model.parameters()),
-        "weight_decay_scalars": trainer.learner.optimizer.record(),
-        **({"pretrained": trainer.learner.started} if trainer.learner.started else {}),
-        "noise_scale": diagnosis.cell_noise_scale(
-            cell.config, len(trainer.train_set), trainer.steps_per_epoch
-        ),
-    }
     finished = datetime.datetime.now(datetime.UTC)
     record.write_results(
         args.out,
         cell=describe(args, cell),
-        metrics=record.metrics(cell.id, state.epochs, state.diverged_at, facts, state.steps),
+        metrics=record.metrics(
+            cell.id, state.epochs, state.diverged_at, facts(trainer), state.steps
+        ),
         times=state.times,
         timing=timing(trainer),
         provenance={
@@ -178,6 +168,24 @@ def train(args: argparse.Namespace, cell: Cell, lease, stop) -> None:
         weights={"cell_id": cell.id, "model": trainer.final_model().state_dict()},
     )
     say(f"done in {time.time() - BEGAN:.1f} s: {args.out}")
+
+
+def facts(trainer) -> dict:
+    """What metrics.json says of a cell besides its epochs."""
+    from ablation import diagnosis
+
+    return {
+        "steps_per_epoch": trainer.steps_per_epoch,
+        "train_images": len(trainer.train_set),
+        "val_images": len(trainer.val_set),
+        "clean_images": len(trainer.clean_samples),
+        "parameters": sum(p.numel() for p in trainer.learner.model.parameters()),
+        "weight_decay_scalars": trainer.learner.optimizer.record(),
+        **({"pretrained": trainer.learner.started} if trainer.learner.started else {}),
+        "noise_scale": diagnosis.cell_noise_scale(
+            trainer.config, len(trainer.train_set), trainer.steps_per_epoch
+        ),
+    }
 
 
 def timing(trainer) -> dict:

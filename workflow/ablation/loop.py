@@ -101,19 +101,11 @@ class Trainer:
         self.began = time.time()
         self.earlier_wall_s = 0.0
         prepare_torch(config, device)
-        self.train_set = open_source(
-            config.reading,
-            betons / "train.beton",
-            split="train",
-            share=config.train_share,
-            workers=workers,
-        )
-        self.val_set = open_source(
-            config.reading,
-            betons / "val.beton",
-            split="val",
-            share=config.val_share,
-            workers=workers,
+        self.train_set, self.val_set = (
+            open_source(
+                config.reading, betons / f"{split}.beton", split=split, share=share, workers=workers
+            )
+            for split, share in (("train", config.train_share), ("val", config.val_share))
         )
         self.steps_per_epoch = len(self.train_set) // config.batch_size
         if self.steps_per_epoch == 0:
@@ -121,14 +113,10 @@ class Trainer:
                 f"batch_size {config.batch_size} is larger than the {len(self.train_set)} images "
                 f"that train_share {config.train_share:g} leaves of {betons / 'train.beton'}"
             )
+        normalize, steps = Normalize.of(lock.mean, lock.std, device), self.steps_per_epoch
+        given = {"start": start, "teacher": teacher}
         self.learner = Learner(
-            config,
-            len(lock.classes),
-            Normalize.of(lock.mean, lock.std, device),
-            device,
-            steps_per_epoch=self.steps_per_epoch,
-            start=start,
-            teacher=teacher,
+            config, len(lock.classes), normalize, device, steps_per_epoch=steps, **given
         )
         self.final: torch.nn.Module | None = None
         self.meter = open_meter(device)
