@@ -17,11 +17,12 @@ def prepare_torch(config: CellConfig, device: torch.device) -> None:
     compute = config.compute
     torch.set_num_threads(compute.threads)
     if device.type != "cuda":
-        if compute.tf32:
-            raise UserError(
-                "compute.tf32 is a number format of NVIDIA GPUs, and this cell runs on a CPU; "
-                "leave it out at this scale"
-            )
+        for key, what in (("tf32", "is a number format"), ("sync_bn", "is an operation")):
+            if getattr(compute, key):
+                raise UserError(
+                    f"compute.{key} {what} of GPUs, and this cell runs on a CPU; leave it out at "
+                    "this scale"
+                )
         return
     torch.backends.cudnn.benchmark = not compute.deterministic
     # fp32 means fp32 unless it is asked for: TF32 keeps 10 bits of the mantissa.

@@ -133,8 +133,11 @@ class Compute(Config):
 
     threads: Count = 1
     """Compute threads of the cell, set whatever the number of loader workers."""
-    ranks: Literal[1] = 1
-    """Data-parallel processes."""
+    ranks: Count = 1
+    """Data-parallel processes, a GPU each. Each has its part of every batch, and batch norms see
+    the parts."""
+    sync_bn: bool = False
+    """Batch norms see the whole batch over all ranks; on GPUs only."""
     deterministic: bool = True
     """Deterministic kernels on a GPU. Off is faster; order and augmentation stay the same."""
     channels_last: bool = True
@@ -143,6 +146,12 @@ class Compute(Config):
     """The model goes through torch.compile: the first step takes a minute or more."""
     tf32: bool = False
     """Matrix products and convolutions in TF32 (10 bits of mantissa); an NVIDIA GPU's alone."""
+
+    @model_validator(mode="after")
+    def _sync_of_several(self) -> Compute:
+        if self.sync_bn and self.ranks == 1:
+            raise ValueError("sync_bn does nothing with one rank")
+        return self
 
 
 class Measure(Config):
@@ -227,11 +236,10 @@ class Training(Config):
 
     @model_validator(mode="after")
     def _parts_are_equal(self) -> Training:
-        if self.batch_size % self.accumulate:
-            raise ValueError(
-                f"batch_size {self.batch_size} cannot be cut into accumulate {self.accumulate} "
-                "equal parts"
-            )
+        ranks = self.compute.ranks
+        if self.batch_size % (self.accumulate * ranks):
+            parts = f"accumulate {self.accumulate}" + (f" x ranks {ranks}" if ranks > 1 else "")
+            raise ValueError(f"batch_size {self.batch_size} cannot be cut into {parts} equal parts")
         return self
 
     @model_validator(mode="after")
