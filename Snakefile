@@ -32,3 +32,11 @@ rule all:
         studies=all_studies(),
         selection=SELECTION,
         report="results/report/index.html",
+
+
+onsuccess:
+    finish()
+
+
+onerror:
+    tell_failures()

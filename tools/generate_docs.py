@@ -26,7 +26,8 @@ from ablation.augment import AUGMENTATIONS  # noqa: E402
 from ablation.config.dataset import DatasetConfig, Source, Writer  # noqa: E402
 from ablation.config.explain import tag  # noqa: E402
 from ablation.config.recipe import Compute, Measure, RecipeConfig  # noqa: E402
-from ablation.config.scale import Resources, ScaleConfig  # noqa: E402
+from ablation.config.resources import Otherwise, Resources, Site  # noqa: E402
+from ablation.config.scale import ScaleConfig  # noqa: E402
 from ablation.config.study import (  # noqa: E402
     Curves,
     Heatmap,
@@ -56,10 +57,16 @@ FAMILIES = {
 }
 # Heading -> model, below the heading of the file in which it stands.
 PARTS: dict[str, dict[str, type[BaseModel]]] = {
+    "config": {"cluster": Site},
     "dataset": {"source": Source, "writer": Writer},
     "recipe": {"compute": Compute, "measure": Measure},
     "scale": {"resources": Resources},
-    "study": {"figure curves": Curves, "figure heatmap": Heatmap, "published": Published},
+    "study": {
+        "figure curves": Curves,
+        "figure heatmap": Heatmap,
+        "published": Published,
+        "otherwise": Otherwise,
+    },
 }
 INTRO = {
     "config": (
@@ -101,8 +108,6 @@ UNSAID = {
     "measure": "What is measured besides validation.",
     "source": "Where the images are.",
     "writer": "How images are stored in the beton.",
-    "gpus": "GPUs of one cell.",
-    "mem_mb": "Memory, MB.",
     "resources": "What one cell asks of the cluster. Changes no result.",
     "title": "Heading, for readers.",
     "metric": "What is shown: " + ", ".join(f"`{name}`" for name in METRICS) + ".",

@@ -12,6 +12,7 @@ from ..models import MODELS
 from ..optim import OPTIMIZERS
 from ..schedules import SCHEDULES
 from .base import Config, Count, Fraction, Positive, Whole
+from .resources import Otherwise
 
 AnyModel = Annotated[Union[MODELS], Field(discriminator="name")]  # noqa: UP007
 AnyOptimizer = Annotated[Union[OPTIMIZERS], Field(discriminator="name")]  # noqa: UP007
@@ -94,6 +95,8 @@ class RecipeConfig(Training, Described):
 
     title: str
     """Name for readers."""
+    resources: dict[str, Otherwise] = {}
+    """Scale -> what cells of this recipe ask of the cluster otherwise than that scale says."""
 
 
 class CellConfig(Training):
