@@ -83,13 +83,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     # After the plan, so that a mistake in a file is answered before torch's seconds of import.
     from ablation.causes import explained
     from ablation.lease import Lease
+    from ablation.progress import recall_log
     from ablation.record import adopt, complete
     from ablation.slurm import requeue
 
     kept = args.out / ".kept"
     folder = args.checkpoints / cell.id
-    say(f"=== cell {cell.id}: {args.study}, {cell.variant.label}, seed {cell.config.seed} ===")
+    heading = f"=== cell {cell.id}: {args.study}, {cell.variant.label}, seed {cell.config.seed} ==="
+    say(heading)
     with Lease(folder / "lease.json", say, stop=stop_signals) as lease:
+        if args.keep and recall_log(folder):
+            say(heading)
         if complete(args.out, cell.id):
             say("results are there already; delete the folder to train the cell again")
         elif complete(kept, cell.id):
@@ -289,7 +293,7 @@ class Stop:
 
 def discard(folder: Path) -> None:
     """Remove a finished cell's checkpoint; its results hold the final weights."""
-    for name in ("checkpoint.pt", "progress.json"):
+    for name in ("checkpoint.pt", "progress.json", "log.txt"):
         (folder / name).unlink(missing_ok=True)
     for path in folder.glob(".checkpoint.pt.*.tmp"):
         path.unlink()

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import yaml
+
 from tests.workflow import project as projects
 
 from .cluster import Cluster
@@ -33,6 +35,7 @@ baseline: {row: victim}
 seeds: 1
 """
 EPOCHS = 120
+REPO_STUDIES = sorted((projects.REPO / "config/studies").glob("aime_fig[1-4]_*.yaml"))
 LIMIT_S = 420  # of every wait for a driver: the machine may be shared
 
 
@@ -55,10 +58,11 @@ def make(folder: Path) -> Path:
 class Bench:
     """One copy of the project and the cluster it is sent to."""
 
-    def __init__(self, folder: Path, cluster: Cluster) -> None:
+    def __init__(self, folder: Path, cluster: Cluster, study: str = "tiny") -> None:
         self.folder, self.cluster = folder, cluster
-        self.cells = {row: cell for (row, _), cell in projects.cells(folder, "tiny").items()}
-        self.victim = self.cells["victim"]
+        scale = yaml.safe_load((folder / "config/config.yaml").read_text())["scale"]
+        self.cells = {row: cell for (row, _), cell in projects.cells(folder, study, scale).items()}
+        self.victim = next(iter(self.cells.values()))
         self.targets = [f"results/cells/{cell}/metrics.json" for cell in self.cells.values()]
 
     # -- the driver ----------------------------------------------------------------------------
@@ -74,10 +78,12 @@ class Bench:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
 
-    def finish(self, driver: subprocess.Popen[bytes], code: int | None = 0) -> str:
+    def finish(
+        self, driver: subprocess.Popen[bytes], code: int | None = 0, limit_s: float = LIMIT_S
+    ) -> str:
         """Wait for a driver; its output. code: its exit code, None for any."""
         try:
-            found = driver.wait(LIMIT_S)
+            found = driver.wait(limit_s)
         except subprocess.TimeoutExpired:
             os.killpg(driver.pid, signal.SIGKILL)
             raise AssertionError(f"the driver does not end\n{self.story()}") from None
@@ -96,7 +102,7 @@ class Bench:
         self.edit(
             "workflow/ablation/loop.py",
             "    def end_epoch(self) -> None:\n",
-            "    def end_epoch(self) -> None:\n        time.sleep(min(0.5, self.config.epochs / 200))\n",
+            "    def end_epoch(self) -> None:\n        time.sleep(self.config.epochs / 240)\n",
         )
 
     # -- where things stand --------------------------------------------------------------------
@@ -129,6 +135,13 @@ class Bench:
     def log(self, cell: str | None = None) -> str:
         path = self.folder / self.log_path(cell)
         return path.read_text() if path.exists() else ""
+
+    def status(self) -> str:
+        """What `make status` prints."""
+        command = [sys.executable, "workflow/cell_status.py"]
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def story(self) -> str:
         """All that is known, for a failure's message."""
@@ -168,6 +181,14 @@ def bare_copy(made: Path, folder: Path) -> Path:
     """A copy of a project with its betons and without its cells."""
     ignore = shutil.ignore_patterns("cells", "checkpoints", "logs", ".snakemake", "__pycache__")
     return Path(shutil.copytree(made, folder, symlinks=True, ignore=ignore))
+
+
+def use_packs(bench: Bench, cells: int, gpus: int) -> None:
+    """Set the profile to pack cells, as its comments and docs/cluster.md say."""
+    profile = "slurm/config.yaml"
+    bench.edit(profile, "#group-components: [cells=8]", f"group-components: [cells={cells}]")
+    bench.edit(profile, "#set-resource-scopes", "set-resource-scopes")
+    bench.edit(profile, "#resources: [gpu=1, cpus_per_task=16]", f"resources: [gpu={gpus}]")
 
 
 @contextmanager

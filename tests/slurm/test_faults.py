@@ -11,35 +11,18 @@ import pytest
 from .bench import LIMIT_S, Bench, small_disk
 
 Reference = dict[str, bytes]
-long = pytest.mark.long
+pytestmark = pytest.mark.long
 
 
-def test_nothing_goes_wrong(bench: Bench, reference: Reference) -> None:
-    bench.run()
-    bench.check(reference)
-    job_logs = [bench.log(cell) for cell in bench.cells.values()]
-    assert all(log.count("=== cell") == 1 for log in job_logs)
-
-
-def test_a_cancelled_job_goes_on(bench: Bench, reference: Reference) -> None:
-    driver = bench.start()
-    bench.cluster.ask("scancel", bench.under_way())
-    bench.finish(driver)
-    bench.check(reference)
-    assert "SIGTERM" in bench.log() and "goes on after epoch" in bench.log()
-
-
-@long
 def test_a_killed_process_goes_on(bench: Bench, reference: Reference) -> None:
     driver = bench.start()
     bench.under_way()
     os.kill(bench.process(), signal.SIGKILL)
     bench.finish(driver)
     bench.check(reference)
-    assert bench.log().count("=== cell") == 2 and "goes on after epoch" in bench.log()
+    assert bench.log().count("goes on after epoch") == 1
 
 
-@long
 def test_a_requeued_job_goes_on_under_its_number(bench: Bench, reference: Reference) -> None:
     driver = bench.start()
     job = bench.under_way()
@@ -50,7 +33,6 @@ def test_a_requeued_job_goes_on_under_its_number(bench: Bench, reference: Refere
     assert "SIGTERM" in bench.log() and "goes on after epoch" in bench.log()
 
 
-@long
 def test_a_preempted_job_goes_on_under_its_number(bench: Bench, reference: Reference) -> None:
     driver = bench.start()
     job = bench.under_way()
@@ -63,7 +45,6 @@ def test_a_preempted_job_goes_on_under_its_number(bench: Bench, reference: Refer
     assert "SIGTERM" in bench.log() and "goes on after epoch" in bench.log()
 
 
-@long
 def test_a_drained_node_ends_its_job_and_gets_no_other(bench: Bench, reference: Reference) -> None:
     driver = bench.start()
     job = bench.under_way()
@@ -77,7 +58,6 @@ def test_a_drained_node_ends_its_job_and_gets_no_other(bench: Bench, reference: 
     assert bench.log().count("=== cell") == 1
 
 
-@long
 def test_a_lost_node_s_job_goes_on_elsewhere(bench: Bench, reference: Reference) -> None:
     driver = bench.start()
     job = bench.under_way()
@@ -92,7 +72,6 @@ def test_a_lost_node_s_job_goes_on_elsewhere(bench: Bench, reference: Reference)
     assert "goes on after epoch" in bench.log()
 
 
-@long
 def test_a_restarted_controller_is_not_noticed(bench: Bench, reference: Reference) -> None:
     driver = bench.start()
     bench.under_way()
@@ -107,7 +86,6 @@ def test_a_restarted_controller_is_not_noticed(bench: Bench, reference: Referenc
     assert bench.log().count("=== cell") == 1
 
 
-@long
 def test_a_full_disk_is_named_and_a_later_start_goes_on(bench: Bench, reference: Reference) -> None:
     with small_disk(bench.checkpoint().parent, "16k"):
         said = bench.finish(bench.start("--retries", "0", *bench.targets), code=1)
@@ -118,7 +96,6 @@ def test_a_full_disk_is_named_and_a_later_start_goes_on(bench: Bench, reference:
     bench.check(reference)
 
 
-@long
 def test_a_truncated_beton_is_named_and_a_later_start_goes_on(
     bench: Bench, reference: Reference
 ) -> None:
@@ -134,7 +111,6 @@ def test_a_truncated_beton_is_named_and_a_later_start_goes_on(
     bench.check(reference)
 
 
-@long
 def test_the_time_limit_leads_to_the_queue_and_no_retry(bench: Bench, reference: Reference) -> None:
     bench.edit("rules/common.smk", "USR1@120", "USR1@30")
     bench.edit("config/studies/tiny.yaml", "seeds: 1", "seeds: 1\nresources: {smoke: {runtime: 1}}")
@@ -147,7 +123,6 @@ def test_the_time_limit_leads_to_the_queue_and_no_retry(bench: Bench, reference:
     assert "SIGUSR1" in bench.log() and "the time limit is near: queued again" in bench.log()
 
 
-@long
 def test_a_time_limit_without_a_warning_costs_a_retry(bench: Bench, reference: Reference) -> None:
     bench.edit("rules/common.smk", "--signal=USR1@120", "--no-kill")
     bench.edit("config/studies/tiny.yaml", "seeds: 1", "seeds: 1\nresources: {smoke: {runtime: 1}}")
@@ -157,7 +132,6 @@ def test_a_time_limit_without_a_warning_costs_a_retry(bench: Bench, reference: R
     assert "TIMEOUT" in said and "SIGTERM" in bench.log() and "goes on after" in bench.log()
 
 
-@long
 def test_ctrl_c_of_the_driver_cancels_and_a_new_start_goes_on(
     bench: Bench, reference: Reference
 ) -> None:
@@ -172,7 +146,6 @@ def test_ctrl_c_of_the_driver_cancels_and_a_new_start_goes_on(
     assert "goes on after epoch" in bench.log()
 
 
-@long
 def test_a_killed_driver_s_jobs_are_found_by_the_next(bench: Bench, reference: Reference) -> None:
     driver = bench.start()
     job = bench.under_way()
@@ -186,7 +159,6 @@ def test_a_killed_driver_s_jobs_are_found_by_the_next(bench: Bench, reference: R
     assert bench.log().count(" epoch 1/") == 1 and "goes on" not in bench.log()
 
 
-@long
 def test_what_a_killed_driver_s_jobs_finished_is_kept(bench: Bench, reference: Reference) -> None:
     driver = bench.start()
     bench.under_way()

@@ -75,6 +75,8 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
 
 
+STOPPED = "stopped as asked; it goes on when the workflow is started again"
+
 # -- afterwards, from the logs ----------------------------------------------------------------
 
 # What Slurm writes into a job's log -> what it means. The first that is found counts.
@@ -106,7 +108,7 @@ def of_log(log: Path, slurm_logs: Path | None = None) -> str:
     if said:
         return said[-1].removeprefix("error: ")
     if any("stopped as asked" in line for line in lines[-3:]):
-        return "stopped as asked; it goes on when the workflow is started again"
+        return STOPPED
     if any(line.startswith("Traceback") for line in lines):
         return lines[-1]
     return _slurms_word(log.stem, slurm_logs) or (

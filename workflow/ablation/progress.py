@@ -1,9 +1,12 @@
-"""How far a cell is: a small file beside its lease, for people who watch. No result reads it."""
+"""What people watch of a cell: how far it is, and the log of all its attempts."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
+import stat
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -37,3 +40,25 @@ def read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def recall_log(folder: Path) -> bool:
+    """Write what earlier attempts said into this one's log, if that is a file; whether any did.
+
+    Snakemake deletes a job's log before each attempt. A link in the cell's own folder keeps it.
+    """
+    kept, mine = folder / "log.txt", os.fstat(2)
+    recalled = False
+    try:
+        if not stat.S_ISREG(mine.st_mode):
+            return False
+        if kept.exists() and not os.path.samestat(kept.stat(), mine):
+            sys.stderr.write(kept.read_text(errors="replace"))
+            sys.stderr.flush()
+            kept.unlink()
+            recalled = True
+        if not kept.exists():
+            os.link(os.readlink("/proc/self/fd/2"), kept)
+    except OSError:  # no /proc, or the log is on another file system: there is no history then
+        pass
+    return recalled
