@@ -2,22 +2,16 @@
 # mistake in a configuration file ends here, in one line, before any job starts.
 
 import shlex
-import signal
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 
-from ablation.causes import failures
 from ablation.config.load import check_workflow, find
 from ablation.errors import UserError
 from ablation.grid import Planner
 from ablation.identity import digest
-from ablation.record import release
 from snakemake.exceptions import WorkflowError
-
-BEGAN = time.time()
 
 # `--config studies=one` gives a plain text, `studies=one,two` too.
 if isinstance(config.get("studies"), str):
@@ -33,9 +27,6 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-# Whether the profile puts several cells into one allocation: `group-components: [cells=8]`.
-PACKED = workflow.group_settings.group_components.get("cells", 1) > 1
-
 # Each cell once, with the first study that asks for it: equal configurations are the same cell.
 CELLS = {}
 for _study, _plan in PLANS.items():
@@ -48,10 +39,8 @@ STUDIES = "results/studies/{scale}/{study}"
 SELECTION = f"results/report/.selection-{digest([SETTINGS.scale, list(SETTINGS.studies)])}"
 
 # `.venv/bin/snakemake` works without activating the environment: its python comes first.
-# A cell that is told to stop saves its state first, so bash must outlive it (the trap), and so must
-# this Snakemake where Slurm sends its warning to every process of a job (SIGUSR1).
+# A cell that is told to stop saves its state first: bash must outlive that (the trap).
 shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; trap : TERM; ")
-signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
 # Seconds each, and no GPU: where the workflow was started, not through the queue.
@@ -147,48 +136,3 @@ def source_option(wildcards):
     """The option that tells convert where this site keeps a dataset's images."""
     path = SETTINGS.data_paths.get(wildcards.dataset)
     return f"--data {shlex.quote(path)}" if path else ""
-
-
-def resource(name):
-    """A function that gives what a cell asks of the cluster; None for the cluster's own default."""
-
-    def of_cell(wildcards, attempt):
-        return RESOURCES[cell_study(wildcards)].asked(name, attempt)
-
-    return of_cell
-
-
-def device(wildcards):
-    """Where a cell is trained: on a GPU if it asks for one."""
-    wants_gpu = SETTINGS.device == "auto" and RESOURCES[cell_study(wildcards)].gpus
-    return "cuda" if wants_gpu else SETTINGS.device
-
-
-def sbatch_options(wildcards):
-    """Options of sbatch for a cell: Slurm sends SIGUSR1 two minutes before the time limit."""
-    extra = RESOURCES[cell_study(wildcards)].extra
-    return "--signal=USR1@120" + (f" {extra}" if extra else "")
-
-
-def pack(wildcards):
-    """The group of a cell, when the profile packs cells: one for each kind of allocation."""
-    if not PACKED:
-        return None
-    group = f"cells-{digest(RESOURCES[cell_study(wildcards)].model_dump())}"
-    workflow.parent_groupids[group] = "cells"
-    return group
-
-
-def finish():
-    """When the workflow ends: results that are there stay."""
-    for cell in CELLS:
-        release(Path(f"results/cells/{cell}"))
-
-
-def tell_failures():
-    """When the workflow ends with failures: each cell without a result, with the reason."""
-    finish()
-    names = {c.id: f"{study}, {c.variant.label}, seed {c.config.seed}" for study, c in CELLS.values()}
-    logs = Path(".snakemake/slurm_logs")
-    for line in failures(names, Path("results"), logs, since=BEGAN):
-        print(f"failed: {line}", file=sys.stderr)

@@ -23,7 +23,8 @@ rule train_cell:
         "results/logs/train/{cell}.log",
     benchmark:
         "results/logs/train/{cell}.benchmark.tsv"
-    group: pack
+    group:
+        pack
     threads: resource("cpus")
     resources:
         cpus_per_task=resource("cpus"),
@@ -43,7 +44,7 @@ rule train_cell:
         folder=subpath(output.metrics, parent=True),
         workers=SETTINGS.loader_workers,
         device=device,
-        packed="--packed" if PACKED else "",
+        packed=packed_option,
     shell:
         "python workflow/train_cell.py"
         " --study {params.study:q}"

@@ -112,7 +112,6 @@ def test_a_truncated_beton_is_named_and_a_later_start_goes_on(
 
 
 def test_the_time_limit_leads_to_the_queue_and_no_retry(bench: Bench, reference: Reference) -> None:
-    bench.edit("rules/common.smk", "USR1@120", "USR1@30")
     bench.edit("config/studies/tiny.yaml", "seeds: 1", "seeds: 1\nresources: {smoke: {runtime: 1}}")
     bench.slow_down()
     driver = bench.start("--retries", "0", *bench.targets)
@@ -124,7 +123,7 @@ def test_the_time_limit_leads_to_the_queue_and_no_retry(bench: Bench, reference:
 
 
 def test_a_time_limit_without_a_warning_costs_a_retry(bench: Bench, reference: Reference) -> None:
-    bench.edit("rules/common.smk", "--signal=USR1@120", "--no-kill")
+    bench.edit("rules/cluster.smk", "--signal=USR1@{seconds}", "--no-kill")
     bench.edit("config/studies/tiny.yaml", "seeds: 1", "seeds: 1\nresources: {smoke: {runtime: 1}}")
     bench.slow_down()
     said = bench.run()

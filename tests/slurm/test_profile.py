@@ -56,6 +56,7 @@ def test_a_killed_cell_of_a_pack_trains_no_other_again(bench: Bench, reference: 
     others = [cell for cell in bench.cells.values() if cell != bench.victim]
     results = [bench.folder / f"results/cells/{cell}/metrics.json" for cell in others]
     bench.wait(lambda: all(path.exists() for path in results), "the other cells")
+    bench.wait(bench.checkpoint().exists, "the victim's first checkpoint")
     os.kill(bench.process(), signal.SIGKILL)
     bench.finish(driver)
     bench.check(reference)
