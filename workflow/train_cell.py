@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 BEGAN = time.time()
+STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 sys.path.insert(0, str(Path(__file__).parent))
 
 from ablation.cli import run  # noqa: E402
@@ -277,7 +278,7 @@ class Stop:
 
     def __init__(self) -> None:
         self.asked = self.limit = False
-        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+        for number in STOPPING:
             signal.signal(number, self._ask)
 
     def _ask(self, number: int, _frame: object) -> None:
@@ -306,6 +307,11 @@ def guarded(argv: Sequence[str] | None = None) -> int:
     except StopRequested as stopped:
         say(str(stopped))
         return stopped.exit_code
+    finally:
+        # Python takes its handlers away as it ends: a signal that comes then must not turn a cell
+        # that is done into one that was killed.
+        for number in STOPPING:
+            signal.signal(number, signal.SIG_IGN)
 
 
 if __name__ == "__main__":
