@@ -1,6 +1,7 @@
 # What cells ask of a cluster, how they get there, and what is said at the end. Names are those of
 # rules/common.smk; docs/cluster.md tells how it plays together.
 
+import os
 import signal
 import time
 
@@ -38,23 +39,19 @@ def sbatch_options(wildcards, attempt):
     return f"--signal=USR1@{seconds}" + (f" {asked.extra}" if asked.extra else "")
 
 
-def packed():
-    """Whether the profile puts several cells into one allocation: `group-components: [cells=8]`."""
-    return workflow.group_settings.group_components.get("cells", 1) > 1
-
-
-def packed_option(wildcards):
-    """The option that tells a cell so: its times are not to be compared."""
-    return "--packed" if packed() else ""
-
-
 def pack(wildcards):
     """The group of a cell, when the profile packs cells: one for each kind of allocation."""
-    if not packed():
+    if workflow.group_settings.group_components.get("cells", 1) <= 1:
         return None
+    os.environ["ABLATION_PACKED"] = "1"  # the jobs inherit it; Snakemake does not tell them
     group = f"cells-{digest(RESOURCES[cell_study(wildcards)].model_dump())}"
     workflow.parent_groupids[group] = "cells"
     return group
+
+
+def packed_option(wildcards):
+    """The option that tells a cell that it is packed: its times are not to be compared."""
+    return "--packed" if os.environ.get("ABLATION_PACKED") else ""
 
 
 def finish():

@@ -37,6 +37,7 @@ rule train_cell:
         qos=resource("qos"),
         constraint=resource("constraint"),
         slurm_extra=sbatch_options,
+        turn=1,  # the cells of a pack take turns: the profile gives each pack one
     params:
         study=cell_study,
         scale=SETTINGS.scale,

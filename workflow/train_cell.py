@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     heading = f"=== cell {cell.id}: {args.study}, {cell.variant.label}, seed {cell.config.seed} ==="
     say(heading)
     with Lease(folder / "lease.json", say, stop=stop_signals) as lease:
-        if args.keep and recall_log(folder):
+        if args.keep and recall_log(kept):
             say(heading)
         if complete(args.out, cell.id):
             say("results are there already; delete the folder to train the cell again")
@@ -294,7 +294,7 @@ class Stop:
 
 def discard(folder: Path) -> None:
     """Remove a finished cell's checkpoint; its results hold the final weights."""
-    for name in ("checkpoint.pt", "progress.json", "log.txt"):
+    for name in ("checkpoint.pt", "progress.json"):
         (folder / name).unlink(missing_ok=True)
     for path in folder.glob(".checkpoint.pt.*.tmp"):
         path.unlink()

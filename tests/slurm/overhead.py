@@ -47,7 +47,7 @@ def main() -> int:
         for way in ("local", "jobs", "packed"):
             bench = Bench(bare_copy(made, root / way), cluster, "plain")
             if way == "packed":
-                use_packs(bench, cells=cells, gpus=1)
+                use_packs(bench, cells=cells)
             began = time.monotonic()
             if way == "local":
                 projects.snakemake(bench.folder, *bench.targets)

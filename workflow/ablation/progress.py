@@ -45,7 +45,7 @@ def read(path: Path) -> dict[str, Any]:
 def recall_log(folder: Path) -> bool:
     """Write what earlier attempts said into this one's log, if that is a file; whether any did.
 
-    Snakemake deletes a job's log before each attempt. A link in the cell's own folder keeps it.
+    Snakemake deletes a job's log before each attempt. A link in `folder` keeps it.
     """
     kept, mine = folder / "log.txt", os.fstat(2)
     recalled = False
@@ -58,6 +58,7 @@ def recall_log(folder: Path) -> bool:
             kept.unlink()
             recalled = True
         if not kept.exists():
+            folder.mkdir(parents=True, exist_ok=True)
             os.link(os.readlink("/proc/self/fd/2"), kept)
     except OSError:  # no /proc, or the log is on another file system: there is no history then
         pass
