@@ -58,17 +58,17 @@ def test_a_drained_node_ends_its_job_and_gets_no_other(bench: Bench, reference: 
     assert bench.log().count("=== cell") == 1
 
 
-def test_a_lost_node_s_job_goes_on_elsewhere(bench: Bench, reference: Reference) -> None:
+def test_a_lost_node_s_job_goes_on(bench: Bench, reference: Reference) -> None:
     driver = bench.start()
     job = bench.under_way()
     node = bench.cluster.jobs()[job]["node"]
     bench.cluster.ask("scontrol", "update", f"node={node}", "state=down", "reason=test")
     try:
         bench.finish(driver)
-        assert bench.cluster.jobs("COMPLETED")[job]["node"] not in ("", node)
-    finally:
-        bench.cluster.ask("scontrol", "update", f"node={node}", "state=resume")
+    finally:  # it may have come back by itself
+        bench.cluster.ask("scontrol", "update", f"node={node}", "state=resume", check=False)
     bench.check(reference)
+    assert bench.cluster.restarts(job) == 1
     assert "goes on after epoch" in bench.log()
 
 
@@ -165,6 +165,6 @@ def test_what_a_killed_driver_s_jobs_finished_is_kept(bench: Bench, reference: R
     driver.wait()
     bench.cluster.wait(lambda: not bench.cluster.jobs(), LIMIT_S, "the jobs to end")
     bench.run("--unlock")
-    bench.run()  # Snakemake holds the files for incomplete, and deletes them
-    bench.check(reference)
+    bench.run()
+    bench.check(reference, nothing_kept=False)  # where nothing is to be done, nothing is cleared
     assert bench.log().count(" epoch 1/") == 1
