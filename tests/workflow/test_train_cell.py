@@ -510,6 +510,33 @@ def test_a_cell_beside_others_says_so(bench: Bench) -> None:
     assert bench.file("a").read_bytes() == bench.file("b").read_bytes()
 
 
+def test_a_packed_cell_says_so(bench: Bench) -> None:
+    command = conftest.command("train_cell", *bench.args("a"), "--packed")
+    assert subprocess.run(command, cwd=REPO, capture_output=True, check=False).returncode == 0
+    assert bench.read("a", "timing.json")["alone"] is False
+
+
+def test_results_that_a_caller_deletes_are_put_back(bench: Bench) -> None:
+    """Snakemake deletes the outputs and the log of a job that was cut off; --keep is for it."""
+    command = conftest.command("train_cell", *bench.args("a"), "--keep")
+    log = bench.root / "log.txt"
+
+    def run() -> str:
+        with open(log, "a") as file:
+            done = subprocess.run(command, cwd=REPO, stderr=file, check=False)
+        assert done.returncode == 0, log.read_text()
+        return log.read_text()
+
+    run()
+    results = {path.name: path.read_bytes() for path in bench.file("a").parent.glob("[a-z]*.*")}
+    for path in (*bench.file("a").parent.glob("[a-z]*.*"), log):
+        path.unlink()
+    said = run()
+    assert "its results are put back" in said and said.count("epoch 1/3") == 1
+    after = {path.name: path.read_bytes() for path in bench.file("a").parent.glob("[a-z]*.*")}
+    assert after == results and "metrics.json" in after
+
+
 def test_the_record_says_how_to_train_the_cell_again(bench: Bench) -> None:
     began = time.time()
     bench.train("a")

@@ -15,6 +15,7 @@ from ..optim import OPTIMIZERS
 from ..schedules import SCHEDULES
 from ..weights import WEIGHTS, TimmWeights
 from .base import Config, Count, Fraction, Positive, Share, Whole
+from .resources import Otherwise
 from .units import Epochs
 
 AnyModel = Annotated[Union[MODELS], Field(discriminator="name")]  # noqa: UP007
@@ -272,6 +273,8 @@ class RecipeConfig(Training, Described):
 
     title: str
     """Name for readers."""
+    resources: dict[str, Otherwise] = {}
+    """Scale -> what cells of this recipe ask of the cluster otherwise than that scale says."""
 
 
 class CellConfig(Training):
