@@ -12,11 +12,12 @@ import contextlib
 import datetime
 import json
 import math
+import os
 import shlex
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 BEGAN = time.time()
@@ -85,6 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
     cell = find_cell(args)
     stop_signals = Stop()
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # one of the cell's ranks; `launch` has the rest
+        train_rank(args, cell, stop_signals)
+        return 0
     # After the plan, so that a mistake in a file is answered before torch's seconds of import.
     from ablation.causes import explained
     from ablation.lease import Lease
@@ -106,7 +110,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             say("an earlier attempt has trained this cell; its results are put back")
         else:
             try:
-                train(args, cell, lease, stop_signals)
+                if cell.config.compute.ranks > 1:
+                    given = sys.argv[1:] if argv is None else argv
+                    launch_ranks(given, args, cell, lease, stop_signals)
+                else:
+                    train(args, cell, lease.check, stop_signals)
             except (MemoryError, RuntimeError, OSError) as error:
                 better = explained(error, args.out, args.scale, cell.config)
                 if better is not None:
@@ -154,19 +162,49 @@ def check_betons(folder: Path, cell: Cell) -> None:
         )
 
 
-def train(args: argparse.Namespace, cell: Cell, lease, stop) -> None:
-    """Train the cell and write its results."""
-    from ablation import loop, progress, provenance, record
+def launch_ranks(argv: Sequence[str], args: argparse.Namespace, cell: Cell, lease, stop) -> None:
+    """Train the cell in several processes of this program."""
+    from ablation.launch import launch
+
+    check_betons(args.data, cell)
+    ranks, folder = cell.config.compute.ranks, args.checkpoints / cell.id
+    launch(Path(__file__), argv, ranks=ranks, folder=folder, stop=stop, check=lease.check)
+
+
+def train_rank(args: argparse.Namespace, cell: Cell, stop) -> None:
+    """Train this process's part of the cell; the first rank writes the results."""
+    from ablation.causes import explained
+    from ablation.launch import asked
+    from ablation.ranks import Ranks
+
+    folder = args.checkpoints / cell.id
+    device = choose_device(args.device)
+    ranks = Ranks.join(device)
+    try:
+        train(args, cell, lambda: None, lambda: stop() or asked(folder), ranks, device)
+    except (MemoryError, RuntimeError, OSError) as error:
+        better = explained(error, args.out, args.scale, cell.config)
+        if better is not None:
+            raise better from error
+        raise
+    ranks.leave()
+
+
+def train(
+    args: argparse.Namespace, cell: Cell, check: Callable, stop: Callable, ranks=None, device=None
+) -> None:
+    """Train the cell and write its results. check: raises when the lease is lost."""
+    from ablation import loop, progress
     from ablation.lease import others_here
     from ablation.teacher import starting_weights, teacher_of
 
     check_betons(args.data, cell)
     started = datetime.datetime.now(datetime.UTC)
-    device = choose_device(args.device)
+    device = device or choose_device(args.device)
     cells, folder = args.cells or args.out.parent, args.checkpoints / cell.id
 
     def before_save() -> None:
-        lease.check()
+        check()
         progress.write(folder / progress.NAME, trainer.state, cell.config.epochs)
 
     trainer = loop.Trainer(
@@ -177,16 +215,28 @@ def train(args: argparse.Namespace, cell: Cell, lease, stop) -> None:
         checkpoint_path=folder / "checkpoint.pt",
         device=device,
         workers=args.workers,
-        say=say,
+        say=say if ranks is None or ranks.first else lambda text: None,
         stop=stop,
         before_save=before_save,
-        alone=lambda: not (args.packed or others_here(args.checkpoints, lease.path)),
+        alone=lambda: not (args.packed or others_here(args.checkpoints, folder / "lease.json")),
+        ranks=ranks,
         start=starting_weights(cell, cells),
         teacher=teacher_of(cell, cells, device),
     )
-    state = trainer.run(BEGAN)
-    lease.check()
-    finished = datetime.datetime.now(datetime.UTC)
+    trainer.run(BEGAN)
+    model = trainer.final_model()  # every rank has its part in measuring batch norms anew
+    if trainer.ranks.first:
+        check()
+        write(args, cell, trainer, model, started)
+        say(f"done in {time.time() - BEGAN:.1f} s: {args.out}")
+
+
+def write(args: argparse.Namespace, cell: Cell, trainer, model, started) -> None:
+    """Write a finished cell's results."""
+    from ablation import provenance, record
+
+    state, finished = trainer.state, datetime.datetime.now(datetime.UTC)
+    threads = cell.config.compute.threads
     record.write_results(
         args.out / ".kept" if args.keep else args.out,
         cell=describe(args, cell),
@@ -196,17 +246,16 @@ def train(args: argparse.Namespace, cell: Cell, lease, stop) -> None:
         times=state.times,
         timing=timing(trainer),
         provenance={
-            **provenance.describe(device, cell.config.compute.threads, cell.dataset.digest),
+            **provenance.describe(trainer.device, threads, cell.dataset.digest),
             "loader_workers": args.workers,
             "machines": sorted(set(state.machines)),
             "started": started.isoformat(timespec="seconds"),
             "finished": finished.isoformat(timespec="seconds"),
         },
-        weights={"cell_id": cell.id, "model": trainer.final_model().state_dict()},
+        weights={"cell_id": cell.id, "model": model.state_dict()},
     )
     if args.keep:
         record.adopt(args.out / ".kept", args.out)
-    say(f"done in {time.time() - BEGAN:.1f} s: {args.out}")
 
 
 def facts(trainer) -> dict:
@@ -233,7 +282,7 @@ def choose_device(name: str):
     from ablation.causes import cuda
 
     try:
-        return compute.choose_device(name)
+        return compute.choose_device(name, int(os.environ.get("LOCAL_RANK", 0)))
     except UserError as error:
         import torch
 

@@ -32,14 +32,24 @@ def prepare_torch(config: CellConfig, device: torch.device) -> None:
         torch.use_deterministic_algorithms(True)
 
 
-def choose_device(name: str) -> torch.device:
-    """`auto` is the first GPU if there is one. Call before anything else touches the GPU."""
+def choose_device(name: str, rank: int = 0) -> torch.device:
+    """`auto` is a GPU if there is one: that of the rank. Call before anything else touches it."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("no GPU can be used here; see what nvidia-smi says, or give --device cpu")
-    return torch.device(name)
+    if name == "cpu":
+        return torch.device(name)
+    if rank >= torch.cuda.device_count():
+        raise UserError(
+            f"rank {rank} of the cell has no GPU: the job has {torch.cuda.device_count()}; "
+            "compute.ranks wants a GPU each (gpus in the scale's resources)"
+        )
+    if "LOCAL_RANK" not in os.environ:
+        return torch.device("cuda")
+    torch.cuda.set_device(rank)
+    return torch.device("cuda", rank)
 
 
 def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager:

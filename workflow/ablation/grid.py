@@ -155,7 +155,14 @@ class StudyPlan:
         otherwise = [part[self.scale_name] for part in parts if self.scale_name in part]
         content = combined(site, self.scale.resources, *otherwise)
         where = f"resources of study {self.name} at scale {self.scale_name}"
-        return validate(Resources, content, where)
+        found = validate(Resources, content, where)
+        for ranks in {cell.config.compute.ranks for cell in self.cells}:
+            if found.gpus and found.gpus != ranks:
+                raise ConfigError(
+                    f"{where}: gpus is {found.gpus}, but compute.ranks of its cells is {ranks}: "
+                    "each rank has a GPU of its own"
+                )
+        return found
 
     def cell(self, cell: str) -> Cell:
         """The cell of an id, of the study or one that it needs; ConfigError when there is none."""

@@ -9,7 +9,6 @@ all of them together.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 
 import torch
@@ -61,8 +60,3 @@ class Ranks:
         """Part from the others, at the end."""
         if self.count > 1:
             dist.destroy_process_group()
-
-
-def started_by_torchrun() -> bool:
-    """Whether this process is one of several of a cell."""
-    return "TORCHELASTIC_RUN_ID" in os.environ and "RANK" in os.environ
