@@ -70,22 +70,18 @@ class Learner:
         return torch.compile(forward) if compute.compile else forward
 
     def _try_model(self) -> None:
-        """One image through the model: a model that wants another image size is told at once."""
+        """One image of each size through the model, and through its teacher: a model that wants
+        another image size is told at once."""
         config = self.config
-        growing, val_size = config.progressive_resize, config.val_img_size
-        sizes = {config.img_size, val_size, growing and growing.start_size} - {None}
+        growing = config.progressive_resize
+        trained = {config.img_size, growing.start_size if growing else config.img_size}
+        shown = {config.val_img_size or config.img_size} | trained
         self.model.eval()
-        for size in sorted(sizes):
-            try:
-                with torch.inference_mode():
-                    self.model(torch.zeros(1, 3, size, size))
-            except (AssertionError, RuntimeError, ValueError) as error:
-                if "memory" in str(error).lower():
-                    raise
-                why = str(error).splitlines()[0] if str(error) else type(error).__name__
-                raise UserError(
-                    f"the model {config.model.label} does not take images of img_size {size}: {why}"
-                ) from None
+        for size in sorted(shown):
+            _try(self.model, config.model.label, size, torch.device("cpu"))
+        if self.teacher is not None:
+            for size in sorted(trained):
+                _try(self.teacher, config.distill.teacher.label, size, self.device)
 
     # -- one update -------------------------------------------------------------------------------
 
@@ -195,6 +191,19 @@ class Learner:
             self.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
+
+
+def _try(model: Any, label: str, size: int, device: torch.device) -> None:
+    try:
+        with torch.inference_mode():
+            model(torch.zeros(1, 3, size, size, device=device))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        if "memory" in str(error).lower():
+            raise
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"the model {label} does not take images of img_size {size}: {why}"
+        ) from None
 
 
 class _Optimizer:

@@ -228,7 +228,8 @@ class Training(Config):
     def _schedule_fits(self) -> Training:
         self.schedule.refuse_unreached(self.epochs)
         if self.erase is not None:
-            self.erase.refuse_unfit(self.img_size, self.epochs)
+            growing = self.progressive_resize
+            self.erase.refuse_unfit(growing.start_size if growing else self.img_size, self.epochs)
         if self.averaging is not None:
             self.averaging.refuse_unreached(self.epochs)
         if self.progressive_resize is not None:
@@ -241,6 +242,12 @@ class Training(Config):
         if self.batch_size % (self.accumulate * ranks):
             parts = f"accumulate {self.accumulate}" + (f" x ranks {ranks}" if ranks > 1 else "")
             raise ValueError(f"batch_size {self.batch_size} cannot be cut into {parts} equal parts")
+        return self
+
+    @model_validator(mode="after")
+    def _labels_count(self) -> Training:
+        if self.distill and self.distill.alpha == 1 and self.loss.label_smoothing > 0:
+            raise ValueError("loss.label_smoothing does nothing with distill.alpha 1")
         return self
 
     @model_validator(mode="after")
