@@ -45,7 +45,10 @@ SETTINGS: dict[str, list[Any]] = {
         {"name": "reduce_on_plateau", "patience": 0, "threshold": 0.5},
     ],
     "augment": [{"name": "none"}, {"name": "standard"}, {"name": "shift", "fraction": 0.1}],
-    "policy": [None, {"name": "randaugment", "mstd": 0.5}, {"name": "autoaugment"}, {"name": "trivialaugment"}],
+    "policy": [
+        None, {"name": "randaugment", "mstd": 0.5}, {"name": "autoaugment"},
+        {"name": "trivialaugment"},
+    ],
     "erase": [
         None, {"name": "cutout"}, {"name": "random_erasing", "prob": 1.0},
         {"name": "gridmask"}, {"name": "hide_and_seek"},

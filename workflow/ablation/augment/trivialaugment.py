@@ -36,7 +36,7 @@ def arguments(
         return level * 0.99 * sign
     if operation in ("translate_x", "translate_y"):  # share of the side, moving right or down
         side = size[1] if operation == "translate_x" else size[0]
-        return -np.trunc(level * 32.0 + 1e-9) / side * sign
+        return -np.trunc(level * 32.0) / side * sign
     if operation == "posterize":  # bits that are kept
         return 8.0 - np.round(strength / ((BINS - 1) / 6))
     if operation == "solarize":  # level from which on it is inverted
