@@ -66,16 +66,20 @@ def at_scale(training: Training, scale: ScaleConfig, where: str) -> Training:
     content["lr"] = training.absolute_lr
     content["batch_size"] = _map_batch(training.batch_size, scale, where)
     content["dataset"] = scale.datasets.get(training.dataset, training.dataset)
-    content["train_share"] = training.train_share * scale.train_share
+    here = scale.train_shares.get(training.train_share, training.train_share * scale.train_share)
+    content["train_share"] = here
     content["val_share"] = training.val_share * scale.val_share
     _map_sizes(content, training, scale, where)
     if training.model.label in scale.models:
         content["model"] = _stand_in(training.model, scale.models[training.model.label])
     _map_weights(content, training, scale)
-    for key in ("val_crop_ratio", "compute", "measure"):
+    for key in ("val_crop_ratio", "compute"):
         replacement = getattr(scale, key)
         if replacement is not None:
             content[key] = replacement
+    if scale.measure is not None:
+        images = round(scale.measure.clean_images * here / scale.train_share)
+        content["measure"] = scale.measure.model_dump() | {"clean_images": images}
     _refuse_counted_in_updates(training, content, where)
     return validate(Training, content, where)
 

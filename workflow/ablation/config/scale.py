@@ -40,8 +40,11 @@ class ScaleConfig(Config):
     a study compares keep their ratios."""
     batch_divide_by: Positive = 1.0
     """Other batch sizes are divided by this; the result must be whole."""
+    train_shares: dict[Share, Share] = {}
+    """Share of the training set in the recipe -> share used here, before `train_share`: where a
+    study means a number of images, which is another share of another dataset."""
     train_share: Share = 1.0
-    """Multiplies the recipe's share of the training set."""
+    """Multiplies other shares of the training set."""
     val_share: Share = 1.0
     """Multiplies the recipe's share of the validation set."""
     val_crop_ratio: Share | None = None
@@ -49,7 +52,8 @@ class ScaleConfig(Config):
     compute: Compute | None = None
     """Replaces the recipe's."""
     measure: Measure | None = None
-    """Replaces the recipe's."""
+    """Replaces the recipe's. Its clean images are of `train_share` of the training set: a study
+    that takes another share of it has as many more or fewer."""
     max_seeds: Count | None = None
     """At most so many of a study's seeds, the first ones."""
     thresholds: tuple[Positive, ...] = ()

@@ -117,6 +117,9 @@ class Published(Config):
     value: Number
     to: Number | None = None
     """Upper end, where the document gives a range; `value` is then its lower one."""
+    of: Literal["level", "gain", "ratio"] = "level"
+    """What the value is: the metric's own level; what the variant has more than the baseline
+    (points); or its level as a multiple of the baseline's."""
     relation: Literal["=", "about", "<", ">", "up to", "at least"] = "="
     """How the document says it: read off a sentence, a number is `about` or a bound."""
     measures: Literal["last", "best", "unstated", "run"]
@@ -138,6 +141,14 @@ class Published(Config):
             raise ValueError("`quantity` belongs to a number without a metric, and only to it")
         if self.to is not None and (self.to <= self.value or self.relation not in ("=", "about")):
             raise ValueError("a range goes from `value` up to `to`, relation `=` or `about`")
+        if self.of != "level" and self.metric in (None, EPOCHS_TO):
+            raise ValueError(f"a {self.of} is one of a metric")
+        return self
+
+    @model_validator(mode="after")
+    def _names_what_is_compared(self) -> Published:
+        if self.of != "level" and not self.variant:
+            raise ValueError(f"a {self.of} is of one variant against the baseline: name `variant`")
         return self
 
 
@@ -169,6 +180,9 @@ class StudyConfig(Described):
     """The variant that differences are taken to. A range test takes none and needs none."""
     seeds: Annotated[int, NoBool, Field(ge=1, le=1000)] | tuple[Whole, ...] = 5
     """Number of seeds (0, 1, ...) or the seeds themselves."""
+    not_at: dict[str, str] = {}
+    """Scale -> why its comparison says nothing there (a difference below what so short a training
+    can show): the study is not run at that scale, and the report says so with this reason."""
     columns: tuple[str, ...] = ()
     """Further columns of the main table: metrics, or `fit` for the diagnosis of over- and
     underfitting. Energy, GPU load and power stand there wherever they were measured."""
