@@ -149,6 +149,18 @@ def test_what_is_counted_in_epochs_keeps_its_share(folder):
     assert scaled(folder, "epochs_divide_by: 45").variants[0].training.schedule.every == 2 * 30 / 90
 
 
+@pytest.mark.parametrize(("rule", "share"), [("linear", 384 / 256), ("sqrt", (384 / 256) ** 0.5)])
+def test_a_learning_rate_follows_the_document_s_batch_size(folder, rule, share):
+    recipe(folder, lr=f"{{per_256: 0.2, rule: {rule}}}")
+    study(folder, "grid:\n  batch_size: [256, 384]\n", "{batch_size: 256}")
+    whole, divided = plan(folder), scaled(folder, "batch_divide_by: 2")
+    for planned, sizes in ((whole, [256, 384]), (divided, [128, 192])):
+        first, second = (v for v in planned.variants)
+        assert [v.training.batch_size for v in (first, second)] == sizes
+        rates = {c.variant.label: c.config.lr for c in planned.cells}
+        assert rates == {first.label: 0.2, second.label: pytest.approx(0.2 * share)}
+
+
 def test_a_scale_leaves_the_comparison_alone(folder):
     recipe(folder, **LONG)
     scale = "epochs_divide_by: 5\nbatch_divide_by: 2\nimg_sizes: {28: 14}\ntrain_share: 0.4\n"
