@@ -69,8 +69,8 @@ FAMILY = {
     ),
     "policy": Family(
         "Policies: operations on pixels and shapes",
-        "Operations on colours do nothing on grey images, those on levels and shapes do: the second "
-        "row of pictures is of one.",
+        "Operations on colours do nothing on grey images, those on levels and shapes do: the "
+        "second strip is of one.",
     ),
     "erase": Family("Erasing", "What is hidden shows the training set's mean, or noise."),
     "mix": Family(

@@ -93,6 +93,8 @@ def _table(family: str, techniques: tuple[type[BaseModel], ...]) -> list[str]:
     lines = [_row(heads), _row(["---"] * len(heads))]
     for technique in techniques:
         name = tag(technique)
+        if f"{family}.{name}" not in PROOFS:
+            raise SystemExit(f"error: PROOFS in tools/technique_facts.py has no {family}.{name}")
         effect, said = _effect_and_source(technique)
         cells = [f"[`{name}`](configuration.md#{family}-{name})", effect, said or "–"]
         cells += [_drawn(technique) or "–"] if drawn else []
