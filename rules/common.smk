@@ -24,6 +24,7 @@ try:
     _planner = Planner("config")
     PLANS = {name: _planner.plan(name, SETTINGS.scale) for name in SETTINGS.studies}
     MISSING = [m for p in PLANS.values() for m in p.missing_files(Path("results/cells"))]
+    RESOURCES = {name: plan.resources(SETTINGS.cluster) for name, plan in PLANS.items()}
 except UserError as error:
     raise WorkflowError(str(error)) from None
 if MISSING and not SETTINGS.partial:
@@ -45,7 +46,19 @@ STUDIES = "results/studies/{scale}/{study}"
 SELECTION = f"results/report/.selection-{digest([SETTINGS.scale, list(SETTINGS.studies)])}"
 
 # `.venv/bin/snakemake` works without activating the environment: its python comes first.
-shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+# A cell that is told to stop saves its state first: bash must outlive that (the trap).
+shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; trap : TERM; ")
+
+
+# Seconds each, and no GPU: where the workflow was started, not through the queue.
+localrules:
+    all,
+    note_plan,
+    collect_study,
+    study_tables,
+    study_figures,
+    select_studies,
+    build_report,
 
 
 wildcard_constraints:
@@ -132,13 +145,3 @@ def source_option(wildcards):
     """The option that tells convert where this site keeps a dataset's images."""
     path = SETTINGS.data_paths.get(wildcards.dataset)
     return f"--data {shlex.quote(path)}" if path else ""
-
-
-def resource(name):
-    """A function that gives what a cell asks of the cluster, from its scale."""
-
-    def of_cell(wildcards):
-        study = CELLS[wildcards.cell][0]
-        return getattr(PLANS[study].scale.resources, name)
-
-    return of_cell

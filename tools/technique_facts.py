@@ -310,6 +310,19 @@ SETTINGS: dict[str, Setting] = {
             f"{_LEARNER}a_step_whose_scaled_gradients_overflow_is_left_out_and_the_scale_halved",
         ),
     ),
+    "compute.ranks": Setting(
+        "compute",
+        (Compute, "ranks"),
+        (
+            "one process with two parts: "
+            "unit/test_ranks.py::test_two_ranks_are_one_that_adds_up_two_parts",
+        ),
+    ),
+    "compute.sync_bn": Setting(
+        "compute",
+        (Compute, "sync_bn"),
+        ("what a CPU answers: workflow/test_train_cell.py::test_the_error_of_a_rank_is_the_cells",),
+    ),
     "compute.channels_last": Setting(
         "compute",
         (Compute, "channels_last"),
@@ -334,9 +347,8 @@ CANNOT = """\
   Training images are resized by FFCV's code, which knows one method: by area (OpenCV's INTER_AREA;
   where an image grows, a kind of bilinear). Both reading modes call it, so that they give the same
   pixels; another method in one of them would end that. `interpolation` is an unknown key.
-- **SyncBN** (the fifth document). A cell is one process (`compute.ranks` is 1), so batch norms
-  already see the whole batch; with `accumulate` they see its parts. It can come only with
-  data-parallel cells, on GPUs.
+- **SyncBN on a CPU** (the fifth document's technique): torch has it for GPUs alone. With one rank
+  there is nothing to synchronise: batch norms see the whole batch, or with `accumulate` its parts.
 - **Decoupled weight decay for SGD.** Decoupled decay is `adamw`'s; SGD, RMSProp and AdaDelta have
   the L2 penalty.
 - **The momentum's opposite cycle** of 1cycle and cyclic learning rates: the momentum stays as the
