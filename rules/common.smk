@@ -28,6 +28,7 @@ try:
         except NotAtScale as reason:
             NOT_RUN[_name] = str(reason)
     MISSING = [m for p in PLANS.values() for m in p.missing_files(Path("results/cells"))]
+    RESOURCES = {name: plan.resources(SETTINGS.cluster) for name, plan in PLANS.items()}
 except UserError as error:
     raise WorkflowError(str(error)) from None
 if not PLANS or (MISSING and not SETTINGS.partial):
@@ -50,7 +51,19 @@ _selection = [SETTINGS.scale, list(SETTINGS.studies), *NOT_RUN.values()]
 SELECTION = f"results/report/.selection-{digest(_selection)}"
 
 # `.venv/bin/snakemake` works without activating the environment: its python comes first.
-shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+# A cell that is told to stop saves its state first: bash must outlive that (the trap).
+shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; trap : TERM; ")
+
+
+# Seconds each, and no GPU: where the workflow was started, not through the queue.
+localrules:
+    all,
+    note_plan,
+    collect_study,
+    study_tables,
+    study_figures,
+    select_studies,
+    build_report,
 
 
 wildcard_constraints:
@@ -137,13 +150,3 @@ def source_option(wildcards):
     """The option that tells convert where this site keeps a dataset's images."""
     path = SETTINGS.data_paths.get(wildcards.dataset)
     return f"--data {shlex.quote(path)}" if path else ""
-
-
-def resource(name):
-    """A function that gives what a cell asks of the cluster, from its scale."""
-
-    def of_cell(wildcards):
-        study = CELLS[wildcards.cell][0]
-        return getattr(PLANS[study].scale.resources, name)
-
-    return of_cell

@@ -38,7 +38,8 @@ from ablation.config.recipe import (  # noqa: E402
     RecipeConfig,
     ScaledLR,
 )
-from ablation.config.scale import Resources, ScaleConfig  # noqa: E402
+from ablation.config.resources import Otherwise, Resources, Site  # noqa: E402
+from ablation.config.scale import ScaleConfig  # noqa: E402
 from ablation.config.study import (  # noqa: E402
     Curves,
     Heatmap,
@@ -76,6 +77,7 @@ FAMILIES = {
 }
 # Heading -> model, below the heading of the file in which it stands.
 PARTS: dict[str, dict[str, type[BaseModel]]] = {
+    "config": {"cluster": Site},
     "dataset": {"source": Source, "writer": Writer},
     "recipe": {
         "lr": ScaledLR,
@@ -92,6 +94,7 @@ PARTS: dict[str, dict[str, type[BaseModel]]] = {
         "figure heatmap": Heatmap,
         "figure lr_range": RangeCurves,
         "published": Published,
+        "otherwise": Otherwise,
     },
 }
 INTRO = {
@@ -134,8 +137,6 @@ UNSAID = {
     "measure": "What is measured besides validation.",
     "source": "Where the images are.",
     "writer": "How images are stored in the beton.",
-    "gpus": "GPUs of one cell.",
-    "mem_mb": "Memory, MB.",
     "resources": "What one cell asks of the cluster. Changes no result.",
     "title": "Heading, for readers.",
     "metric": "What is shown: " + ", ".join(f"`{name}`" for name in METRICS) + ".",

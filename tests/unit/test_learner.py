@@ -15,6 +15,7 @@ from training import LOCK, cell, result, trained
 
 from ablation.data.draws import Draws
 from ablation.data.source import Batch
+from ablation.errors import ConfigError, UserError
 from ablation.evaluate import Normalize
 from ablation.learner import Learner
 from ablation.losses.distillation import distillation_loss
@@ -142,6 +143,18 @@ def test_a_teacher_is_not_trained_and_sees_its_own_normalisation() -> None:
     assert torch.allclose(taught(NORMALIZE(pixels)), taught.model(own(pixels)), atol=1e-4)
     assert not taught.model.training
     assert all(not p.requires_grad for p in taught.model.parameters())
+
+
+def test_a_teacher_that_wants_another_size_is_told_at_once() -> None:
+    source = {"name": "timm", "arch": "beit_base_patch16_224.x"}
+    with pytest.raises(UserError, match="beit_base_patch16_224.x does not take images of img_size"):
+        learner(img_size=20, distill={"teacher": source, "alpha": 0.5}, teacher=teacher())
+
+
+def test_what_distillation_leaves_unused_is_refused() -> None:
+    distill = {"teacher": {"name": "timm", "arch": "beit_base_patch16_224.x"}, "alpha": 1}
+    with pytest.raises(ConfigError, match="label_smoothing does nothing with distill.alpha 1"):
+        cell(distill=distill, loss={"name": "cross_entropy", "label_smoothing": 0.1})
 
 
 # -- what the model is shown ----------------------------------------------------------------------

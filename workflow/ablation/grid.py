@@ -20,6 +20,7 @@ from .config.load import (
     validate,
 )
 from .config.recipe import CellConfig, Described, RecipeConfig, Training
+from .config.resources import Resources, Site, combined
 from .config.scale import ScaleConfig
 from .config.study import StudyConfig
 from .dataset_id import beton_digest
@@ -114,8 +115,8 @@ class StudyPlan:
         datasets = {c.dataset.name: c.dataset.config.model_dump(mode="json") for c in self.cells}
         return digest(
             [
-                self.config.model_dump(mode="json"),
-                self.recipe.model_dump(mode="json"),
+                self.config.model_dump(mode="json", exclude={"resources"}),
+                self.recipe.model_dump(mode="json", exclude={"resources"}),
                 self.scale.model_dump(mode="json", exclude={"resources"}),
                 datasets,
                 [[c.id, c.variant.label] for c in self.cells],
@@ -147,6 +148,21 @@ class StudyPlan:
                 if (line := weights.missing()) is not None:
                     lines[f"{cell.variant.label}: {key}: {line}"] = None
         return list(lines)
+
+    def resources(self, site: Site) -> Resources:
+        """What a cell asks of the cluster: the site's, the scale's, the recipe's, the study's."""
+        parts = (self.recipe.resources, self.config.resources)
+        otherwise = [part[self.scale_name] for part in parts if self.scale_name in part]
+        content = combined(site, self.scale.resources, *otherwise)
+        where = f"resources of study {self.name} at scale {self.scale_name}"
+        found = validate(Resources, content, where)
+        for ranks in {cell.config.compute.ranks for cell in self.cells}:
+            if found.gpus and found.gpus != ranks:
+                raise ConfigError(
+                    f"{where}: gpus is {found.gpus}, but compute.ranks of its cells is {ranks}: "
+                    "each rank has a GPU of its own"
+                )
+        return found
 
     def cell(self, cell: str) -> Cell:
         """The cell of an id, of the study or one that it needs; ConfigError when there is none."""
@@ -198,6 +214,12 @@ class Planner:
         at = f"{where} at scale {scale}"
         variants = tuple(_variants(config, recipe, scale_config, where, at))
         recipe_where = str(self.config_dir / "recipes" / f"{config.recipe}.yaml")
+        for config_where, resources in (
+            (recipe_where, recipe.resources),
+            (where, config.resources),
+        ):
+            for name in resources:
+                find(self.config_dir, "scales", name, f"{config_where}: resources")
         _check_described(config, recipe, variants, where)
         _check_described(recipe, recipe, variants, recipe_where)
         _check_distinct(variants, where, at)

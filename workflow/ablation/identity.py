@@ -27,6 +27,7 @@ IDENTITY_DEFAULTS: dict[str, Any] = {
     "averaging": None,
     "pretrained": None,
     "distill": None,
+    "compute.sync_bn": False,
     "compute.channels_last": True,
     "compute.compile": False,
     "compute.tf32": False,

@@ -32,10 +32,12 @@ from .identity import digest
 from .learner import Learner
 from .meters import open_meter
 from .provenance import hardware_kind
+from .ranks import Ranks
 from .record import finite, steps_of
 from .teacher import Teacher
 
 _CHECK_EVERY = 50  # steps between looks at the loss: each look waits for the GPU
+_ASK_EVERY = 10  # steps between the ranks' agreements on whether to stop
 _SAY_EVERY_S = 15.0
 _RESIDENT_EVAL_BATCH = {"cpu": 128, "cuda": 1000}  # the fastest; activations stay in the cache
 
@@ -90,11 +92,13 @@ class Trainer:
         stop: Callable[[], bool] = lambda: False,
         before_save: Callable[[], None] = lambda: None,
         alone: Callable[[], bool] = lambda: True,
+        ranks: Ranks | None = None,
         start: dict[str, torch.Tensor] | None = None,
         teacher: Teacher | None = None,
     ) -> None:
         """start: weights that the training starts from, in place of random ones."""
         self.config, self.cell_id, self.device = config, cell_id, device
+        self.ranks = ranks or Ranks()
         self.checkpoint_path = checkpoint_path
         self.say, self.stop, self.before_save, self.alone = say, stop, before_save, alone
         self.state = State()
@@ -114,14 +118,20 @@ class Trainer:
                 f"that train_share {config.train_share:g} leaves of {betons / 'train.beton'}"
             )
         normalize, steps = Normalize.of(lock.mean, lock.std, device), self.steps_per_epoch
-        given = {"start": start, "teacher": teacher}
+        given = {"ranks": self.ranks, "start": start, "teacher": teacher}
         self.learner = Learner(
             config, len(lock.classes), normalize, device, steps_per_epoch=steps, **given
         )
         self.final: torch.nn.Module | None = None
-        self.meter = open_meter(device)
+        self.meter = open_meter(*self._metered_devices())
         clean = generator("clean").permutation(len(self.train_set))
         self.clean_samples = np.sort(clean[: config.measure.clean_images])
+
+    def _metered_devices(self) -> list[torch.device]:
+        """All devices of the cell, for the one rank that reads meters."""
+        if not self.ranks.first or self.device.type != "cuda":
+            return [self.device] if self.ranks.first else []
+        return [torch.device("cuda", number) for number in range(self.ranks.count)]
 
     # -- the whole -------------------------------------------------------------------------------
 
@@ -164,7 +174,7 @@ class Trainer:
             if time.perf_counter() - said > _SAY_EVERY_S:
                 said = time.perf_counter()
                 self._say_progress(said - began, state.step - first)
-            if state.step < self.steps_per_epoch and self.stop():
+            if state.step < self.steps_per_epoch and self._asked_to_stop():
                 self._check_finite(losses, first)
                 self._add_up(losses, correct, first, began)
                 self._stop()
@@ -178,8 +188,10 @@ class Trainer:
         order = draws.order()[: self.steps_per_epoch * config.batch_size]
         sizes = np.tile(self.train_set.sizes, (config.repeated_augment, 1))
         windows = config.augment.windows(sizes, draws, crop_ratio=config.val_crop_ratio)
-        rest = order[first * config.batch_size :]
-        return draws, self.train_set.batches(rest, windows, config.batch_size, size)
+        # Every rank has its part of every batch: the batch is the same whatever their number.
+        parts = order.reshape(self.steps_per_epoch, self.ranks.count, -1)
+        mine = parts[first:, self.ranks.number].reshape(-1)
+        return draws, self.train_set.batches(mine, windows, parts.shape[2], size)
 
     def train_step(self, batch: Batch, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
         """One update; returns the batch's mean loss and its right answers (first, among five)."""
@@ -224,8 +236,14 @@ class Trainer:
         state.alone = state.alone and self.alone()
         self._say_epoch(record, times)
         self.save()
-        if state.epoch < self.config.epochs and self.stop():
+        if state.epoch < self.config.epochs and self._asked_to_stop():
             self._stop(saved=True)
+
+    def _asked_to_stop(self) -> bool:
+        """Whether to stop here; all ranks say the same."""
+        if self.ranks.count == 1:
+            return self.stop()
+        return self.state.step % _ASK_EVERY == 0 and self.ranks.any(self.stop(), self.device)
 
     # -- parts -----------------------------------------------------------------------------------
 
@@ -274,7 +292,9 @@ class Trainer:
         model = copy.deepcopy(self.learner.model)
         model.load_state_dict(weights)
         if average.bn_images:
-            steps = min(self.steps_per_epoch, math.ceil(average.bn_images / config.batch_size))
+            # Of several ranks the first one's part of the images counts.
+            a_step = config.batch_size // self.ranks.count
+            steps = min(self.steps_per_epoch, math.ceil(average.bn_images / a_step))
             # The images of one epoch more than there are: their draws are nobody else's.
             draws, batches = self.epoch_batches(config.epochs)
             everything = slice(None)
@@ -304,6 +324,7 @@ class Trainer:
             device=self.device,
             flip=config.flip_tta,
             precision=config.precision,
+            ranks=self.ranks,
         )
 
     def _clean(self, model: torch.nn.Module) -> dict[str, float | None]:
@@ -315,24 +336,29 @@ class Trainer:
         return self._evaluate(model, self.train_set, self.clean_samples)
 
     def _check_finite(self, losses: torch.Tensor, first: int) -> None:
-        done = losses[first : self.state.step]
+        done = self._mean(losses[first : self.state.step])
         bad = (~done.isfinite()).nonzero()
         if len(bad):
             step = first + int(bad[0])
-            self._record_steps(losses[first:step], first)
+            self._record_steps(done[: int(bad[0])], first)
             self.state.diverged_at = {"epoch": self.state.epoch + 1, "step": step + 1}
             raise Diverged
+
+    def _mean(self, losses: torch.Tensor) -> torch.Tensor:
+        """Losses of whole batches: the mean over the ranks' equal parts."""
+        return self.ranks.sum(losses) / self.ranks.count
 
     def _add_up(
         self, losses: torch.Tensor, correct: torch.Tensor, first: int, began: float
     ) -> None:
         """Add what this attempt has done of the epoch to the epoch's sums, in double precision."""
         state, batch = self.state, self.config.batch_size
-        top1, top5 = correct.tolist()
+        losses = self._mean(losses[first : state.step])
+        top1, top5 = self.ranks.sum(correct).tolist()
         # One addition a step, in order: the sum is the same however the epoch was cut.
-        for value in losses[first : state.step].tolist():
+        for value in losses.tolist():
             state.sums[0] += value * batch
-        self._record_steps(losses[first : state.step], first)
+        self._record_steps(losses, first)
         state.sums[1] += top1
         state.sums[2] += top5
         state.train_time_s += time.perf_counter() - began
@@ -345,13 +371,15 @@ class Trainer:
 
     def save(self) -> None:
         """Write the whole state to the checkpoint."""
-        self.before_save()
-        self.state.wall_time_s = self.wall_time_s()
-        checkpoint.save(
-            self.checkpoint_path,
-            self.cell_id,
-            {**self.learner.state_dict(), "state": vars(self.state)},
-        )
+        if self.ranks.first:
+            self.before_save()
+            self.state.wall_time_s = self.wall_time_s()
+            checkpoint.save(
+                self.checkpoint_path,
+                self.cell_id,
+                {**self.learner.state_dict(), "state": vars(self.state)},
+            )
+        self.ranks.wait()
 
     def wall_time_s(self) -> float:
         """Seconds since the start of the process, and those of earlier attempts."""

@@ -15,6 +15,7 @@ from ..optim import OPTIMIZERS
 from ..schedules import SCHEDULES
 from ..weights import WEIGHTS, TimmWeights
 from .base import Config, Count, Fraction, Positive, Share, Whole
+from .resources import Otherwise
 from .units import Epochs
 
 AnyModel = Annotated[Union[MODELS], Field(discriminator="name")]  # noqa: UP007
@@ -133,8 +134,11 @@ class Compute(Config):
 
     threads: Count = 1
     """Compute threads of the cell, set whatever the number of loader workers."""
-    ranks: Literal[1] = 1
-    """Data-parallel processes."""
+    ranks: Count = 1
+    """Data-parallel processes, a GPU each. Each has its part of every batch, and batch norms see
+    the parts."""
+    sync_bn: bool = False
+    """Batch norms see the whole batch over all ranks; on GPUs only."""
     deterministic: bool = True
     """Deterministic kernels on a GPU. Off is faster; order and augmentation stay the same."""
     channels_last: bool = True
@@ -143,6 +147,12 @@ class Compute(Config):
     """The model goes through torch.compile: the first step takes a minute or more."""
     tf32: bool = False
     """Matrix products and convolutions in TF32 (10 bits of mantissa); an NVIDIA GPU's alone."""
+
+    @model_validator(mode="after")
+    def _sync_of_several(self) -> Compute:
+        if self.sync_bn and self.ranks == 1:
+            raise ValueError("sync_bn does nothing with one rank")
+        return self
 
 
 class Measure(Config):
@@ -218,7 +228,8 @@ class Training(Config):
     def _schedule_fits(self) -> Training:
         self.schedule.refuse_unreached(self.epochs)
         if self.erase is not None:
-            self.erase.refuse_unfit(self.img_size, self.epochs)
+            growing = self.progressive_resize
+            self.erase.refuse_unfit(growing.start_size if growing else self.img_size, self.epochs)
         if self.averaging is not None:
             self.averaging.refuse_unreached(self.epochs)
         if self.progressive_resize is not None:
@@ -227,11 +238,16 @@ class Training(Config):
 
     @model_validator(mode="after")
     def _parts_are_equal(self) -> Training:
-        if self.batch_size % self.accumulate:
-            raise ValueError(
-                f"batch_size {self.batch_size} cannot be cut into accumulate {self.accumulate} "
-                "equal parts"
-            )
+        ranks = self.compute.ranks
+        if self.batch_size % (self.accumulate * ranks):
+            parts = f"accumulate {self.accumulate}" + (f" x ranks {ranks}" if ranks > 1 else "")
+            raise ValueError(f"batch_size {self.batch_size} cannot be cut into {parts} equal parts")
+        return self
+
+    @model_validator(mode="after")
+    def _labels_count(self) -> Training:
+        if self.distill and self.distill.alpha == 1 and self.loss.label_smoothing > 0:
+            raise ValueError("loss.label_smoothing does nothing with distill.alpha 1")
         return self
 
     @model_validator(mode="after")
@@ -264,6 +280,8 @@ class RecipeConfig(Training, Described):
 
     title: str
     """Name for readers."""
+    resources: dict[str, Otherwise] = {}
+    """Scale -> what cells of this recipe ask of the cluster otherwise than that scale says."""
 
 
 class CellConfig(Training):

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from .base import Config, Count, Positive, Whole
+from .base import Config, Count, Positive
 from .recipe import AnyModel, AnyWeights, Compute, Measure, Share
-
-
-class Resources(Config):
-    """What one cell asks of the cluster. Changes no result, so no cell's identity."""
-
-    cpus: Count = 1
-    """CPU cores, for loader workers and compute threads."""
-    gpus: Whole = 0
-    mem_mb: Count = 2000
-    runtime: Count = 60
-    """Time limit, minutes."""
+from .resources import Resources
 
 
 class ScaleConfig(Config):

@@ -10,6 +10,7 @@ from ..errors import nearest
 from ..metrics import COLUMN_METRICS, EPOCH_METRICS, METRICS, TIME_METRICS
 from .base import Config, Count, Fraction, NoBool, Number, Positive, Whole
 from .recipe import Described
+from .resources import Otherwise, Site
 
 Labels = dict[str, Any]
 """Which variants: axis -> its value as the grid has it; or `{row: name}` for a named row."""
@@ -164,6 +165,8 @@ class StudyConfig(Described):
     """File name -> figure."""
     published: tuple[Published, ...] = ()
     """Numbers of the document, laid beside the measured ones."""
+    resources: dict[str, Otherwise] = {}
+    """Scale -> what cells of this study ask of the cluster otherwise; wins over the recipe's."""
 
     @field_validator("seeds")
     @classmethod
@@ -245,7 +248,11 @@ class WorkflowConfig(Config):
     loader_workers: Whole = 0
     """Processes or threads that read and augment; 0 for none beside the training itself (resident
     reading) or one a core (streaming). Changes no result."""
-
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where cells are trained. `auto` demands a GPU where a scale asks for one, so that a node with
+    a broken driver is an error and no training on its CPU."""
+    cluster: Site = Site()
+    """Where jobs go on this site's cluster, unless a scale, recipe or study says otherwise."""
     partial: bool = False
     """Train nothing and report on the cells that are there, the missing ones named: for a study
     one of whose cells cannot be trained."""
