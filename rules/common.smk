@@ -1,6 +1,5 @@
 # What the rules share: the plan, and where things lie. Planning is pure and takes no torch; a
 # mistake in a configuration file ends here, in one line, before any job starts.
-
 import shlex
 import sys
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 
 from ablation.config.load import check_workflow, find
-from ablation.errors import UserError
+from ablation.errors import NotAtScale, UserError
 from ablation.grid import Planner
 from ablation.identity import digest
 from snakemake.exceptions import WorkflowError
@@ -22,13 +21,18 @@ try:
     for _name in SETTINGS.data_paths:
         find(Path("config"), "datasets", _name, "config/config.yaml: data_paths")
     _planner = Planner("config")
-    PLANS = {name: _planner.plan(name, SETTINGS.scale) for name in SETTINGS.studies}
+    PLANS, NOT_RUN = {}, {}  # the second: studies whose own file says that this scale is none
+    for _name in SETTINGS.studies:
+        try:
+            PLANS[_name] = _planner.plan(_name, SETTINGS.scale)
+        except NotAtScale as reason:
+            NOT_RUN[_name] = str(reason)
     MISSING = [m for p in PLANS.values() for m in p.missing_files(Path("results/cells"))]
     RESOURCES = {name: plan.resources(SETTINGS.cluster) for name, plan in PLANS.items()}
 except UserError as error:
     raise WorkflowError(str(error)) from None
-if MISSING and not SETTINGS.partial:
-    raise WorkflowError("\n".join(MISSING))
+if not PLANS or (MISSING and not SETTINGS.partial):
+    raise WorkflowError("\n".join(MISSING or NOT_RUN.values()))
 
 # Each cell once, with the first study that asks for it: equal configurations are the same cell.
 # After them the cells whose weights they need, of studies that need not be asked for.
@@ -43,7 +47,8 @@ for _study, _plan in PLANS.items():
 STUDIES = "results/studies/{scale}/{study}"
 
 # A file named by what the report is about: another choice of studies is another file.
-SELECTION = f"results/report/.selection-{digest([SETTINGS.scale, list(SETTINGS.studies)])}"
+_selection = [SETTINGS.scale, list(SETTINGS.studies), *NOT_RUN.values()]
+SELECTION = f"results/report/.selection-{digest(_selection)}"
 
 # `.venv/bin/snakemake` works without activating the environment: its python comes first.
 # A cell that is told to stop saves its state first: bash must outlive that (the trap).
@@ -68,7 +73,7 @@ wildcard_constraints:
     dataset="[A-Za-z0-9][A-Za-z0-9_-]*",
     # Of another scale or study ask with --config: its cells are not planned here.
     scale=SETTINGS.scale,
-    study="|".join(SETTINGS.studies),
+    study="|".join(PLANS),
 
 
 def all_cells():
@@ -85,8 +90,8 @@ def wanted(cells):
 def all_studies():
     """The plan, tables and figures of every study."""
     parts = ("tables", "figures")
-    made = expand(f"{STUDIES}/{{part}}", scale=SETTINGS.scale, study=SETTINGS.studies, part=parts)
-    return [marker_of(study) for study in SETTINGS.studies] + made
+    made = expand(f"{STUDIES}/{{part}}", scale=SETTINGS.scale, study=list(PLANS), part=parts)
+    return [marker_of(study) for study in PLANS] + made
 
 
 def study_cells(wildcards):

@@ -82,6 +82,11 @@ class StudyData:
         lost = any(self.of(v, "completed").empty for v in (variant, other))
         return stats.Summary(found.n, found.mean) if lost else found
 
+    def ratio(self, variant: Variant, other: Variant, metric: str) -> stats.Summary:
+        """Mean of variant / other, paired by seed."""
+        values, others = self.values(variant, metric), self.values(other, metric)
+        return stats.summarise(values[s] / others[s] for s in values if others.get(s))
+
     def epochs_to(
         self, variant: Variant, threshold: float, kind: str = "epochs_to"
     ) -> list[float | None]:

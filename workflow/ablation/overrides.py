@@ -60,18 +60,22 @@ def at_scale(training: Training, scale: ScaleConfig, where: str) -> Training:
     content = _stretch(training, epochs, training.epochs)
     content["epochs"] = epochs
     content["lr"] = training.absolute_lr
-    content["batch_size"] = _divide_batch(training.batch_size, scale.batch_divide_by, where)
+    content["batch_size"] = _map_batch(training.batch_size, scale, where)
     content["dataset"] = scale.datasets.get(training.dataset, training.dataset)
-    content["train_share"] = training.train_share * scale.train_share
+    here = scale.train_shares.get(training.train_share, training.train_share * scale.train_share)
+    content["train_share"] = here
     content["val_share"] = training.val_share * scale.val_share
     _map_sizes(content, training, scale, where)
     if training.model.label in scale.models:
         content["model"] = _stand_in(training.model, scale.models[training.model.label])
     _map_weights(content, training, scale)
-    for key in ("val_crop_ratio", "compute", "measure"):
+    for key in ("val_crop_ratio", "compute"):
         replacement = getattr(scale, key)
         if replacement is not None:
             content[key] = replacement
+    if scale.measure is not None:
+        images = round(scale.measure.clean_images * here / scale.train_share)
+        content["measure"] = scale.measure.model_dump() | {"clean_images": images}
     _refuse_counted_in_updates(training, content, where)
     return validate(Training, content, where)
 
@@ -138,7 +142,10 @@ def _stand_in(model: Model, other: Model) -> dict[str, Any]:
     return content
 
 
-def _divide_batch(batch_size: int, divisor: float, where: str) -> int:
+def _map_batch(batch_size: int, scale: ScaleConfig, where: str) -> int:
+    if batch_size in scale.batch_sizes:
+        return scale.batch_sizes[batch_size]
+    divisor = scale.batch_divide_by
     size = batch_size / divisor
     if abs(size - round(size)) > 1e-9 or round(size) < 1:
         raise ConfigError(

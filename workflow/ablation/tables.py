@@ -396,15 +396,15 @@ def _published_row(
     label = variant.label if named else f"{variant.label} (best of {len(data.plan.variants)})"
     empty, best = Summary(0), BEST.get(published.metric)
     comparable = not why_not_compared(data, published.metric)
-    last_found = data.summary(variant, published.metric) if comparable else empty
-    best_found = data.summary(variant, best) if best else empty
+    last_found = _measured(data, variant, published, published.metric) if comparable else empty
+    best_found = _measured(data, variant, published, best) if best else empty
     if published.measures == "last":
         best_found = empty
     elif published.measures == "best":
         last_found = empty
     metric = METRICS[published.metric]
     relation = "" if published.relation == "=" else f"{published.relation} "
-    value = f"{relation}{published.value:g}{' ' + metric.unit if metric.unit else ''}"
+    value = f"{relation}{_published_value(published)}"
     where = measured_on(data, variant, config_dir)
     said = {"last": "last epoch", "best": "best epoch", "unstated": "unstated"}
     row = (
@@ -413,13 +413,45 @@ def _published_row(
         Entry(metric.heading),
         Entry(value, published.value),
         Entry(said[published.measures]),
-        level(data, variant, published.metric) if last_found.n else Entry(DASH, math.nan),
-        level(data, variant, best) if best and best_found.n else Entry(DASH, math.nan),
+        _measured_entry(data, variant, published, published.metric, last_found),
+        _measured_entry(data, variant, published, best or published.metric, best_found),
         Entry(where),
         Entry(published.note),
     )
     record = {"where": published.where, "variant": variant.label, "named_by_document": bool(named)}
-    record |= {"metric": published.metric, "relation": published.relation}
+    record |= {"metric": published.metric, "of": published.of, "relation": published.relation}
     record |= {"published": published.value, "measures": published.measures}
     record |= _columns("measured_last", last_found) | _columns("measured_best", best_found)
     return row, {**record, "measured_on": where, "note": published.note}
+
+
+def _published_value(published: Published) -> str:
+    unit = METRICS[published.metric].unit
+    if published.of == "ratio":
+        return f"{published.value:g} × the baseline's"
+    if published.of == "gain":
+        points = "points" if unit == "%" else unit
+        return f"{published.value:+g} {points} to the baseline".replace("-", "−")
+    return f"{published.value:g}{' ' + unit if unit else ''}"
+
+
+def _measured(data: StudyData, variant: Variant, published: Published, metric: str) -> Summary:
+    """The measured counterpart of a published number, paired by seed where it is a comparison."""
+    if published.of == "gain":
+        return data.difference(variant, data.plan.baseline, metric)
+    if published.of == "ratio":
+        return data.ratio(variant, data.plan.baseline, metric)
+    return data.summary(variant, metric)
+
+
+def _measured_entry(
+    data: StudyData, variant: Variant, published: Published, metric: str, found: Summary
+) -> Entry:
+    if not found.n:
+        return Entry(DASH, math.nan)
+    if published.of == "gain":
+        return Entry(difference_text(metric, found), found.mean)
+    if published.of == "ratio":
+        half = f" ± {found.half:.2g}" if found.has_interval else ""
+        return Entry(f"{found.mean:.3g}{half} ×", found.mean)
+    return level(data, variant, metric)

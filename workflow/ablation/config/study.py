@@ -109,6 +109,9 @@ class Published(Config):
     """The variant it belongs to; empty for the study as a whole (its best variant)."""
     metric: str = "val_top1"
     value: Number
+    of: Literal["level", "gain", "ratio"] = "level"
+    """What the value is: the metric's own level; what the variant has more than the baseline
+    (points); or its level as a multiple of the baseline's."""
     relation: Literal["=", "about", "<", "up to"] = "="
     """How the document says it: read off a sentence, a number is `about` or a bound."""
     measures: Literal["last", "best", "unstated"]
@@ -116,6 +119,12 @@ class Published(Config):
     note: str = ""
 
     _metric = field_validator("metric")(_known_metric)
+
+    @model_validator(mode="after")
+    def _names_what_is_compared(self) -> Published:
+        if self.of != "level" and not self.variant:
+            raise ValueError(f"a {self.of} is of one variant against the baseline: name `variant`")
+        return self
 
 
 class StudyConfig(Described):
@@ -146,6 +155,9 @@ class StudyConfig(Described):
     """The variant that differences are taken to. A range test takes none and needs none."""
     seeds: Annotated[int, NoBool, Field(ge=1, le=1000)] | tuple[Whole, ...] = 5
     """Number of seeds (0, 1, ...) or the seeds themselves."""
+    not_at: dict[str, str] = {}
+    """Scale -> why its comparison says nothing there (a difference below what so short a training
+    can show): the study is not run at that scale, and the report says so with this reason."""
     columns: tuple[str, ...] = ()
     """Further columns of the main table: metrics, or `fit` for the diagnosis of over- and
     underfitting. Energy, GPU load and power stand there wherever they were measured."""
