@@ -159,6 +159,9 @@ PROOFS: dict[str, tuple[str, ...]] = {
         "unit/test_ops.py::test_randaugment_calls_timms_operations_with_timms_arguments",
         "timm's pixels: unit/test_ops.py::test_randaugment_gives_timms_pixels",
     ),
+    "policy.trivialaugment": (
+        "torchvision's pixels: unit/test_ops.py::test_trivialaugment_gives_torchvisions_pixels",
+    ),
     "policy.autoaugment": (
         "torchvision's tables: unit/test_ops.py::test_autoaugment_has_torchvisions_tables",
         "torchvision's pixels: unit/test_ops.py::test_autoaugment_gives_torchvisions_pixels",

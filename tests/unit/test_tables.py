@@ -14,7 +14,13 @@ from ablation.errors import ConfigError
 from ablation.grid import Planner
 from ablation.markup import latex, markdown, to_csv, to_latex, to_markdown
 from ablation.stats import Summary, summarise
-from ablation.tables import difference_text, epochs_text, mean_text, study_tables
+from ablation.tables import (
+    _reached_entry,
+    difference_text,
+    epochs_text,
+    mean_text,
+    study_tables,
+)
 
 HOSTILE = r"<script>x</script> | $5_a$ & 50% #1 ~^ {b} \input{c} [d](e) *f* `g`"
 
@@ -181,6 +187,52 @@ def test_a_gain_of_no_variant_is_refused(tmp_path):
     config = study_copy(tmp_path, "more", published=published)
     with pytest.raises(ConfigError, match="a gain is of one variant against the baseline: name"):
         Planner(config).plan("more", "demo")
+
+
+def test_published_ranges_epochs_and_quantities(tmp_path):
+    """Epochs to an accuracy of the scale are measured, to another one not; a number that nothing
+    here measures stands by itself; parameters are a run's."""
+    where = {"where": "Table 1", "measures": "run"}
+    reached = {"metric": "epochs_to", "variant": {"lr": 0.1}, "relation": ">", "value": 3}
+    published = [
+        where | reached | {"threshold": 70},
+        where | reached | {"threshold": 71},
+        where | {"metric": None, "quantity": "CPU load (%)", "value": 30, "relation": "about"},
+        where | {"value": 80, "to": 82.5},
+        where | {"metric": "parameters", "value": 1663338},
+    ]
+    config = study_copy(tmp_path, "more", published=published)
+    data = collected(Planner(config).plan("more", "demo"), tmp_path)
+    table = named(study_tables(data, config), "published")
+    variant = next(v for v in data.plan.variants if v.axes == {"lr": 0.1})
+    expected = _reached_entry(data, variant, 70, "epochs_to").text
+    texts = [[entry.text for entry in row] for row in table.rows]
+    assert (
+        texts[0][2:7] == ["Epochs to 70 %", "> 3", "whole run", expected, "–"] and expected != "–"
+    )
+    assert texts[1][2:7] == ["Epochs to 71 %", "> 3", "whole run", "–", "–"]
+    assert texts[2][1:7] == ["–", "CPU load (%)", "about 30", "whole run", "–", "–"]
+    assert texts[3][3] == "80 to 82.5 %" and texts[3][6] == "–" != texts[3][5]
+    assert texts[4][2:4] == ["Trainable parameters", "1663338"]
+    assert len({tuple(record) for record in table.records}) == 1  # one CSV holds them all
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"threshold": 70}, "belongs to the metric epochs_to"),
+        ({"metric": "epochs_to", "threshold": 70}, "is of a variant"),
+        ({"metric": None}, "`quantity` belongs to"),
+        ({"quantity": "x"}, "`quantity` belongs to"),
+        ({"to": 1}, "a range goes from"),
+        ({"to": 90, "relation": "<"}, "a range goes from"),
+        ({"metric": None, "quantity": "x", "variant": {"lr": 0.1}, "of": "gain"}, "of a metric"),
+    ],
+)
+def test_a_published_number_that_contradicts_itself_is_refused(tmp_path, change, message):
+    entry = {"where": "here", "value": 80, "measures": "last"} | change
+    with pytest.raises(ConfigError, match=message):
+        Planner(study_copy(tmp_path, "more", published=[entry])).plan("more", "demo")
 
 
 def test_csv_has_full_precision(fig1):

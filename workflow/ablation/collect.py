@@ -262,6 +262,7 @@ def run_columns(plan: StudyPlan) -> list[str]:
         *thresholds,
         *DIAGNOSIS,
         "noise_scale",
+        "parameters",
         *TIMING,
         "epoch_time_s",
         *READINGS,
@@ -299,7 +300,7 @@ def _run(plan: StudyPlan, cell: Cell, record: CellRecord | None) -> dict[str, An
     for threshold in plan.scale.thresholds:
         row |= _time_to(record, threshold)
     row |= _diagnosed(record, cell)
-    row |= {"noise_scale": metrics.get("noise_scale")}
+    row |= {key: metrics.get(key) for key in ("noise_scale", "parameters")}
     row |= {key: record.timing[key] for key in TIMING}
     row |= {key: record.timing.get(key) for key in (*READINGS, "energy_source")}
     row |= {"epoch_time_s": _mean([t["train_time_s"] + t["eval_time_s"] for t in record.times])}

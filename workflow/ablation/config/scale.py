@@ -22,6 +22,9 @@ class ScaleConfig(Config):
     """Image size of the recipe -> image size used here, pixels."""
     epochs_divide_by: Positive = 1.0
     """Epochs are divided by this and rounded; everything counted in epochs keeps its share."""
+    epochs: dict[Count, Count] = {}
+    """Epochs of the recipe -> epochs used here, for trainings that `epochs_divide_by` would leave
+    too short for their schedule."""
     batch_sizes: dict[Count, Count] = {}
     """Batch size of the recipe -> batch size used here, before `batch_divide_by`: batch sizes that
     a study compares keep their ratios."""
