@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 
 from ablation.config.load import check_workflow, find
-from ablation.errors import NotAtScale, UserError
+from ablation.errors import UserError
 from ablation.grid import Planner
 from ablation.identity import digest
 from snakemake.exceptions import WorkflowError
@@ -20,13 +20,8 @@ try:
     SETTINGS = check_workflow(config)
     for _name in SETTINGS.data_paths:
         find(Path("config"), "datasets", _name, "config/config.yaml: data_paths")
-    _planner = Planner("config")
-    PLANS, NOT_RUN = {}, {}  # the second: studies whose own file says that this scale is none
-    for _name in SETTINGS.studies:
-        try:
-            PLANS[_name] = _planner.plan(_name, SETTINGS.scale)
-        except NotAtScale as reason:
-            NOT_RUN[_name] = str(reason)
+    # The second: studies whose own file says that this scale is none for them.
+    PLANS, NOT_RUN = Planner("config").plans(SETTINGS.studies, SETTINGS.scale)
     MISSING = [m for p in PLANS.values() for m in p.missing_files(Path("results/cells"))]
     RESOURCES = {name: plan.resources(SETTINGS.cluster) for name, plan in PLANS.items()}
 except UserError as error:
@@ -37,12 +32,10 @@ if not PLANS or (MISSING and not SETTINGS.partial):
 # Each cell once, with the first study that asks for it: equal configurations are the same cell.
 # After them the cells whose weights they need, of studies that need not be asked for.
 CELLS = {}
-for _study, _plan in PLANS.items():
-    for _cell in _plan.cells:
-        CELLS.setdefault(_cell.id, (_study, _cell))
-for _study, _plan in PLANS.items():
-    for _cell in _plan.parents:
-        CELLS.setdefault(_cell.id, (_study, _cell))
+for _part in ("cells", "parents"):
+    for _study, _plan in PLANS.items():
+        for _cell in getattr(_plan, _part):
+            CELLS.setdefault(_cell.id, (_study, _cell))
 
 STUDIES = "results/studies/{scale}/{study}"
 

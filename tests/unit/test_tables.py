@@ -156,6 +156,39 @@ def test_a_published_time_stands_beside_times_that_may_be_compared(tmp_path):
         assert named(study_tables(data, config), "published").rows[0][5].text == text
 
 
+def test_a_published_gain_and_ratio_stand_beside_measured_ones(fig1, tmp_path):
+    one = {"where": "here", "variant": {"lr": 0.01}, "measures": "unstated"}
+    published = [
+        one | {"value": 14, "of": "gain"},
+        one | {"value": 0, "of": "gain", "relation": "about"},
+        one | {"value": 0.25, "of": "ratio", "metric": "train_time_s"},
+        one | {"value": 0.5, "of": "ratio"},
+    ]
+    config = study_copy(tmp_path, "more", published=published)
+    plan = Planner(config).plan("more", "demo")
+    data = collected(plan, tmp_path)
+    rows = named(study_tables(data, config), "published").rows
+    texts = [row[3].text for row in rows]
+    assert texts[:2] == ["+14 points to the baseline", "about +0 points to the baseline"]
+    assert texts[2:] == ["0.25 × the baseline's", "0.5 × the baseline's"]
+    variant = next(v for v in plan.variants if v.label == "lr=0.01")
+    mine, base = (data.values(v, "val_top1") for v in (variant, plan.baseline))
+    gain = sum(mine[s] - base[s] for s in mine) / 2
+    assert rows[0][5].sort == pytest.approx(gain)
+    assert rows[0][5].text.startswith(f"−{-gain:.2f} [")
+    assert rows[2][5].text == "1 ± 0 ×" and rows[2][6].text == "–"  # no best-epoch time
+    assert rows[3][5].sort == pytest.approx(sum(mine[s] / base[s] for s in mine) / 2)
+    best, other = (data.values(v, "best_val_top1") for v in (variant, plan.baseline))
+    assert rows[0][6].sort == pytest.approx(sum(best[s] - other[s] for s in best) / 2)
+
+
+def test_a_gain_of_no_variant_is_refused(tmp_path):
+    published = [{"where": "here", "value": 2, "of": "gain", "measures": "last"}]
+    config = study_copy(tmp_path, "more", published=published)
+    with pytest.raises(ConfigError, match="a gain is of one variant against the baseline: name"):
+        Planner(config).plan("more", "demo")
+
+
 def test_published_ranges_epochs_and_quantities(tmp_path):
     """Epochs to an accuracy of the scale are measured, to another one not; a number that nothing
     here measures stands by itself; parameters are a run's."""

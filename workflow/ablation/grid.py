@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -198,6 +199,19 @@ class Planner:
             find(self.config_dir, "scales", name, f"{where}: not_at")
         if scale in config.not_at:
             raise NotAtScale(f"{where}: not run at scale {scale}: {config.not_at[scale]}")
+
+    def plans(
+        self, studies: Iterable[str], scale: str
+    ) -> tuple[dict[str, StudyPlan], dict[str, str]]:
+        """(study -> plan, study -> why it is not run at this scale by its own file)."""
+        plans: dict[str, StudyPlan] = {}
+        not_run: dict[str, str] = {}
+        for study in studies:
+            try:
+                plans[study] = self.plan(study, scale)
+            except NotAtScale as reason:
+                not_run[study] = str(reason)
+        return plans, not_run
 
     def _outline(self, study: str, scale: str) -> StudyPlan:
         """The plan without its cells."""
