@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from pathlib import Path
 
@@ -344,8 +345,6 @@ def test_our_studies_can_be_planned(scale):
     planner = Planner(configs.ROOT / "config")
     planned = 0
     for path in (configs.ROOT / "config/studies").glob("*.yaml"):
-        try:
+        with contextlib.suppress(NotAtScale):  # the study itself says so, with a reason
             planned += bool(planner.plan(path.stem, scale).cells)
-        except NotAtScale:  # the study itself says so, with a reason
-            assert scale != "smoke"  # which runs everything
-    assert planned > 20
+    assert planned > (40 if scale == "smoke" else 35)
