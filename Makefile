@@ -53,8 +53,9 @@ format: setup ## Bring the code into the style that `make lint` checks
 bench: setup ## Measure speed: benchmarks/
 	$(BIN)/python benchmarks/run.py
 
-schema: setup ## Write the JSON schema and the reference pages from the configuration's models
+schema: setup ## Write JSON schemas, reference pages and their pictures from the code's models
 	$(BIN)/python tools/generate_docs.py
+	$(BIN)/python tools/technique_pictures.py
 
 lock: setup ## Write requirements.lock from requirements.in (UPGRADE=1: with the newest versions)
 	$(BIN)/uv pip compile requirements.in --override requirements.overrides --universal --fork-strategy fewest \

@@ -33,10 +33,12 @@ def device(wildcards):
 def sbatch_options(wildcards, attempt):
     """Options of sbatch for a cell: Slurm sends SIGUSR1 shortly before the time limit."""
     asked = RESOURCES[cell_study(wildcards)]
-    # Two minutes for a step, an evaluation and a save; less of a short limit, or it would come at
-    # the start. Slurm may send it up to a minute early.
-    seconds = max(30, min(120, 12 * asked.asked("runtime", attempt)))
-    return f"--signal=USR1@{seconds}" + (f" {asked.extra}" if asked.extra else "")
+    runtime = asked.asked("runtime", attempt)
+    # Two minutes for a step, an evaluation and a save; less of a short limit. Slurm may send it up
+    # to a minute early, so with a limit of one minute it could come at the start.
+    seconds = max(30, min(120, 12 * runtime))
+    signal_option = f"--signal=USR1@{seconds}" if runtime > 1 else ""
+    return f"{signal_option} {asked.extra or ''}".strip() or None
 
 
 def pack(wildcards):

@@ -97,13 +97,11 @@ class Bench:
     def edit(self, path: str, old: str, new: str) -> None:
         projects.edit(self.folder, path, old, new)
 
-    def slow_down(self) -> None:
-        """Make the victim's epochs take half a second longer: Slurm counts limits in minutes."""
-        self.edit(
-            "workflow/ablation/loop.py",
-            "    def end_epoch(self) -> None:\n",
-            "    def end_epoch(self) -> None:\n        time.sleep(self.config.epochs / 240)\n",
-        )
+    def slow_down(self, seconds: float) -> None:
+        """Make the victim's training take so much longer: Slurm counts limits in minutes."""
+        pause = f"        time.sleep({seconds / EPOCHS**2} * self.config.epochs)\n"
+        start = "    def end_epoch(self) -> None:\n"
+        self.edit("workflow/ablation/loop.py", start, start + pause)
 
     # -- where things stand --------------------------------------------------------------------
 

@@ -112,8 +112,8 @@ def test_a_truncated_beton_is_named_and_a_later_start_goes_on(
 
 
 def test_the_time_limit_leads_to_the_queue_and_no_retry(bench: Bench, reference: Reference) -> None:
-    bench.edit("config/studies/tiny.yaml", "seeds: 1", "seeds: 1\nresources: {smoke: {runtime: 1}}")
-    bench.slow_down()
+    bench.edit("config/studies/tiny.yaml", "seeds: 1", "seeds: 1\nresources: {smoke: {runtime: 2}}")
+    bench.slow_down(110)
     driver = bench.start("--retries", "0", *bench.targets)
     job = bench.under_way()
     bench.finish(driver)
@@ -123,9 +123,8 @@ def test_the_time_limit_leads_to_the_queue_and_no_retry(bench: Bench, reference:
 
 
 def test_a_time_limit_without_a_warning_costs_a_retry(bench: Bench, reference: Reference) -> None:
-    bench.edit("rules/cluster.smk", "--signal=USR1@{seconds}", "--no-kill")
     bench.edit("config/studies/tiny.yaml", "seeds: 1", "seeds: 1\nresources: {smoke: {runtime: 1}}")
-    bench.slow_down()
+    bench.slow_down(70)
     said = bench.run()
     bench.check(reference)
     assert "TIMEOUT" in said and "SIGTERM" in bench.log() and "goes on after" in bench.log()

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from training import LOCK, cell, result, trained
 
+from ablation.compute import prepare_torch
 from ablation.data.draws import Draws
 from ablation.data.source import Batch
 from ablation.errors import ConfigError, UserError
@@ -185,6 +186,26 @@ def test_images_lie_in_memory_as_asked(last: bool) -> None:
     images, _ = made.inputs(batch(), slice(None), Draws(0, 0, 24), 0)
     format = torch.channels_last if last else torch.contiguous_format
     assert images.is_contiguous(memory_format=format)
+
+
+def test_a_compiled_model_makes_the_same_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through torch.compile's capture of the model; the code that it writes is torch's matter."""
+    calls, compiler = [], torch.compile
+
+    def captured(model: nn.Module) -> Any:
+        calls.append(model)
+        return compiler(model, backend="eager")
+
+    monkeypatch.setattr(torch, "compile", captured)
+    plain, compiled = learner(), learner(compute={"compile": True})
+    assert step(plain) == step(compiled)
+    assert calls == [compiled.model] and torch.equal(weights(plain), weights(compiled))
+    assert plain.state_dict()["model"].keys() == compiled.state_dict()["model"].keys()
+
+
+def test_tf32_is_refused_without_a_gpu() -> None:
+    with pytest.raises(UserError, match="compute.tf32 is a number format of GPUs"):
+        prepare_torch(cell(compute={"tf32": True}), CPU)
 
 
 def test_repeated_augmentation_shows_an_image_several_times_otherwise_each(

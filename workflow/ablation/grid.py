@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -24,7 +25,7 @@ from .config.resources import Resources, Site, combined
 from .config.scale import ScaleConfig
 from .config.study import StudyConfig
 from .dataset_id import beton_digest
-from .errors import ConfigError, nearest
+from .errors import ConfigError, NotAtScale, nearest
 from .identity import cell_id, digest
 from .models import MODELS
 from .models.zoo import arch_names
@@ -183,11 +184,34 @@ class Planner:
         """Variants whose cells are being made, each for the weights that the one before needs."""
 
     def plan(self, study: str, scale: str) -> StudyPlan:
-        """The plan of one study at one scale; every mistake in its files is a ConfigError."""
+        """The plan of one study at one scale; every mistake in its files is a ConfigError, and
+        NotAtScale says that the study has no comparison to make there."""
+        self._check_carried(study, scale)
         outline = self._outline(study, scale)
         seeds = outline.config.seed_list[: outline.scale.max_seeds]
         cells = tuple(self._cell(outline, v, seed) for v in outline.variants for seed in seeds)
         return replace(outline, cells=cells)
+
+    def _check_carried(self, study: str, scale: str) -> None:
+        config = load_study(self.config_dir, study)
+        where = f"{self.config_dir / 'studies' / study}.yaml"
+        for name in config.not_at:
+            find(self.config_dir, "scales", name, f"{where}: not_at")
+        if scale in config.not_at:
+            raise NotAtScale(f"{where}: not run at scale {scale}: {config.not_at[scale]}")
+
+    def plans(
+        self, studies: Iterable[str], scale: str
+    ) -> tuple[dict[str, StudyPlan], dict[str, str]]:
+        """(study -> plan, study -> why it is not run at this scale by its own file)."""
+        plans: dict[str, StudyPlan] = {}
+        not_run: dict[str, str] = {}
+        for study in studies:
+            try:
+                plans[study] = self.plan(study, scale)
+            except NotAtScale as reason:
+                not_run[study] = str(reason)
+        return plans, not_run
 
     def _outline(self, study: str, scale: str) -> StudyPlan:
         """The plan without its cells."""

@@ -25,6 +25,7 @@ IDENTITY_DEFAULTS: dict[str, Any] = {
     "mix": None,
     "repeated_augment": 1,
     "averaging": None,
+    "averaging.ema": None,
     "pretrained": None,
     "distill": None,
     "compute.sync_bn": False,

@@ -253,20 +253,21 @@ class Trainer:
         At the last epoch those of the trained weights themselves stand beside it.
         """
         learner, number = self.learner, self.state.epoch + 1
-        last = number == self.config.epochs
-        if learner.average is None:
-            val = self._evaluate(learner.model, self.val_set, np.arange(len(self.val_set)))
+        last, average = number == self.config.epochs, self.learner.average
+        if average is None:
+            val = self._validation(learner.model)
             return _prefixed("val", val) | _prefixed("clean", self._clean(learner.model))
-        trained = None
-        if last or learner.average.wants_trained(number):
-            trained = self._evaluate(learner.model, self.val_set, np.arange(len(self.val_set)))
-        learner.average.after_epoch(learner.model, number, trained["top1"] if trained else 0.0)
-        model = self.averaged_model()
-        if model is not None or trained is None:
-            model = model or learner.model
-            val = self._evaluate(model, self.val_set, np.arange(len(self.val_set)))
+        trained, judged = None, self._with(average.judged(number))
+        if last or average.wants_trained(number):
+            trained = self._validation(learner.model)
+        known = trained if judged is None else self._validation(judged)
+        average.after_epoch(learner.model, number, known["top1"] if known else 0.0)
+        # An average that was judged is, but for the last epoch, also what is evaluated.
+        model = self.averaged_model() if judged is None or last else judged
+        if model is None:
+            model, val = learner.model, trained or self._validation(learner.model)
         else:
-            model, val = learner.model, trained
+            val = known if model is judged else self._validation(model)
         self.final = model if last else None
         raw = trained if last else dict.fromkeys(("loss", "top1", "top5"))
         return (
@@ -274,6 +275,17 @@ class Trainer:
             | _prefixed("raw_val", raw)
             | _prefixed("clean", self._clean(model))
         )
+
+    def _validation(self, model: torch.nn.Module) -> dict[str, float]:
+        return self._evaluate(model, self.val_set, np.arange(len(self.val_set)))
+
+    def _with(self, weights: dict[str, torch.Tensor] | None) -> torch.nn.Module | None:
+        """A copy of the model with other weights; None without any."""
+        if weights is None:
+            return None
+        model = copy.deepcopy(self.learner.model)
+        model.load_state_dict(weights)
+        return model.eval()
 
     def final_model(self) -> torch.nn.Module:
         """The model that the cell yields: of the average of weights where there is one."""
@@ -286,15 +298,13 @@ class Trainer:
     def averaged_model(self) -> torch.nn.Module | None:
         """A copy of the model with the average of weights of the current epoch, if there is one."""
         average, config = self.learner.average, self.config
-        weights = average.weights(self.state.epoch + 1)
-        if weights is None:
-            return None
-        model = copy.deepcopy(self.learner.model)
-        model.load_state_dict(weights)
-        if average.bn_images:
+        # (A cell that is resumed after its last epoch is one epoch further.)
+        number = self.state.epoch + 1
+        model = self._with(average.weights(number))
+        if model is not None and (images := average.bn_images(number)):
             # Of several ranks the first one's part of the images counts.
             a_step = config.batch_size // self.ranks.count
-            steps = min(self.steps_per_epoch, math.ceil(average.bn_images / a_step))
+            steps = min(self.steps_per_epoch, math.ceil(images / a_step))
             # The images of one epoch more than there are: their draws are nobody else's.
             draws, batches = self.epoch_batches(config.epochs)
             everything = slice(None)
@@ -304,7 +314,8 @@ class Trainer:
             )
             torch.manual_seed(torch_seed("recalibrate", config.seed))
             update_bn(shown, model)
-        return model.eval()
+            model.eval()
+        return model
 
     def _evaluate(
         self, model: torch.nn.Module, source: Source, samples: np.ndarray

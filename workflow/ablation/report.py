@@ -15,7 +15,9 @@ from typing import Any
 from . import sentences
 from .captions import caption
 from .collect import CellRecord, log_of, read_cell, scaled_axes
-from .errors import DataError
+from .config.load import load_study
+from .config.study import StudyConfig
+from .errors import DataError, NotAtScale, UserError
 from .files import write_text
 from .frames import StudyData, load
 from .grid import Cell, Planner
@@ -57,10 +59,16 @@ def build(place: Place) -> None:
 def gather(place: Place) -> dict[str, Any]:
     """All that the templates show."""
     planner = Planner(place.config_dir)
-    studies = []
+    studies, not_run = [], []
     for name in place.studies:
-        folder, plan = place.study(name), planner.plan(name, place.scale)
+        try:
+            folder, plan = place.study(name), planner.plan(name, place.scale)
+        except NotAtScale:
+            not_run.append(load_study(place.config_dir, name))
+            continue
         studies.append(load(plan, folder / "runs.csv", folder / "epochs.csv"))
+    if not studies:
+        raise UserError(f"none of these studies is run at scale {place.scale}")
     records = _records(studies, place.cells)
     names = {t.dataset for d in studies for v in d.plan.variants for t in (v.document, v.training)}
     titles = {name: title_of(name, place.config_dir) for name in names}
@@ -71,6 +79,7 @@ def gather(place: Place) -> dict[str, Any]:
         "notice": sentences.notice(studies, place.scale, titles),
         "facts": _facts(studies, records),
         "overview": _overview(studies),
+        "not_run": _not_run(not_run, place.scale),
         "studies": [_study(data, records, place) for data in studies],
         "hardware": _hardware(records),
         "versions": _versions(records),
@@ -154,6 +163,15 @@ def _overview(studies: list[StudyData]) -> Table:
     return Table(
         "overview", "The studies of this report", tuple(columns), tuple(rows), tuple(notes)
     )
+
+
+def _not_run(studies: list[StudyConfig], scale: str) -> Table | None:
+    """Studies that were asked for and that this scale cannot carry; None without any."""
+    columns = tuple(Column(h, header=not i) for i, h in enumerate(("Study", "From", "Why")))
+    rows = [
+        tuple(map(Entry, (s.title, f"{s.document}, {s.place}", s.not_at[scale]))) for s in studies
+    ]
+    return Table("not_run", f"Not run at scale {scale}", columns, tuple(rows)) if rows else None
 
 
 def _study(data: StudyData, records: dict[str, CellRecord], place: Place) -> dict[str, Any]:

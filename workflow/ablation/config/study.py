@@ -12,6 +12,7 @@ from .base import Config, Count, Fraction, NoBool, Number, Positive, Whole
 from .recipe import Described
 from .resources import Otherwise, Site
 
+EPOCHS_TO = "epochs_to"
 Labels = dict[str, Any]
 """Which variants: axis -> its value as the grid has it; or `{row: name}` for a named row."""
 
@@ -107,15 +108,49 @@ class Published(Config):
     """Place in the document: figure, table or section."""
     variant: Labels = {}
     """The variant it belongs to; empty for the study as a whole (its best variant)."""
-    metric: str = "val_top1"
+    metric: str | None = "val_top1"
+    """A metric; `epochs_to`, the epoch in which the accuracy `threshold` was first reached; or null
+    for a number that nothing here measures, which `quantity` names."""
+    quantity: str = ""
+    """What the number is, with its unit, where `metric` is null."""
+    threshold: Positive | None = None
+    """Validation top-1 in percent, for `epochs_to`."""
     value: Number
-    relation: Literal["=", "about", "<", "up to"] = "="
+    to: Number | None = None
+    """Upper end, where the document gives a range; `value` is then its lower one."""
+    of: Literal["level", "gain", "ratio"] = "level"
+    """What the value is: the metric's own level; what the variant has more than the baseline
+    (points); or its level as a multiple of the baseline's."""
+    relation: Literal["=", "about", "<", ">", "up to", "at least"] = "="
     """How the document says it: read off a sentence, a number is `about` or a bound."""
-    measures: Literal["last", "best", "unstated"]
-    """Which epoch the number is of."""
+    measures: Literal["last", "best", "unstated", "run"]
+    """Which epoch the number is of; `run` for what a training has one of (a time, a power)."""
     note: str = ""
 
-    _metric = field_validator("metric")(_known_metric)
+    @field_validator("metric")
+    @classmethod
+    def _is_measured(cls, name: str | None) -> str | None:
+        return name if name in (None, EPOCHS_TO) else _known_metric(name)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Published:
+        if (self.metric == EPOCHS_TO) != (self.threshold is not None):
+            raise ValueError("`threshold` belongs to the metric epochs_to, and only to it")
+        if self.metric == EPOCHS_TO and not self.variant:
+            raise ValueError("epochs_to is of a variant: name it")
+        if (self.metric is None) != bool(self.quantity):
+            raise ValueError("`quantity` belongs to a number without a metric, and only to it")
+        if self.to is not None and (self.to <= self.value or self.relation not in ("=", "about")):
+            raise ValueError("a range goes from `value` up to `to`, relation `=` or `about`")
+        if self.of != "level" and self.metric in (None, EPOCHS_TO):
+            raise ValueError(f"a {self.of} is one of a metric")
+        return self
+
+    @model_validator(mode="after")
+    def _names_what_is_compared(self) -> Published:
+        if self.of != "level" and not self.variant:
+            raise ValueError(f"a {self.of} is of one variant against the baseline: name `variant`")
+        return self
 
 
 class StudyConfig(Described):
@@ -146,6 +181,9 @@ class StudyConfig(Described):
     """The variant that differences are taken to. A range test takes none and needs none."""
     seeds: Annotated[int, NoBool, Field(ge=1, le=1000)] | tuple[Whole, ...] = 5
     """Number of seeds (0, 1, ...) or the seeds themselves."""
+    not_at: dict[str, str] = {}
+    """Scale -> why its comparison says nothing there (a difference below what so short a training
+    can show): the study is not run at that scale, and the report says so with this reason."""
     columns: tuple[str, ...] = ()
     """Further columns of the main table: metrics, or `fit` for the diagnosis of over- and
     underfitting. Energy, GPU load and power stand there wherever they were measured."""
