@@ -1,4 +1,4 @@
-"""How claims are decided: bounds of an effect from few seeds, a decision, and what it could resolve.
+"""How claims are decided: bounds of an effect from few seeds, a decision, and its power.
 
 Every question of a claim has one shape: does the effect (a difference, a difference of differences,
 a level) lie in an open region (a, b)? "Better by more than 1" is (1, inf), "no different by 2" is
@@ -85,9 +85,7 @@ def rank_of_bound(n: int, alpha: float) -> int:
     return int(np.sum(stats.binom.cdf(np.arange(n // 2 + 1), n, 0.5) <= alpha))
 
 
-def rank_bounds(
-    low: np.ndarray, high: np.ndarray, alpha: float
-) -> tuple[np.ndarray, np.ndarray]:
+def rank_bounds(low: np.ndarray, high: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
     """Bounds of the median, each wrong with probability alpha at most; infinite for small n.
 
     low, high: (..., n), ends between which each value lies.

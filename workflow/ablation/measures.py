@@ -8,6 +8,7 @@ loss as infinite, and what cannot be said of it as anything between -inf and inf
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import diagnosis
+from .claim_plan import threshold, window
 from .config import claim as options
 from .metrics import METRICS
 from .stats import chance
@@ -64,31 +66,6 @@ class Run:
         if guess is not None:
             return guess, guess
         return (math.inf, math.inf) if metric.endswith("_loss") else UNKNOWN
-
-
-def window(epochs: tuple[int, int], document: int, planned: int) -> tuple[int, int]:
-    """A window of `document` epochs as the same share of `planned` ones, at least one epoch.
-
-    With 90 and 18 epochs, 26 to 30 is epoch 6 and 31 to 40 is 7 to 8.
-    """
-    share = planned / document
-    first = math.floor((epochs[0] - 1) * share + 1e-9) + 1
-    return first, max(first, round(epochs[1] * share))
-
-
-def why_not(option: options.Measure, document: int, planned: int) -> str:
-    """Why a measure cannot be taken of a training of so many epochs; empty when it can."""
-    if option.last_epoch() > document:
-        return f"names epoch {option.last_epoch()}, the document trains {document}"
-    if isinstance(option, options.Change):
-        before, after = (window(w, document, planned) for w in (option.before, option.after))
-        if before[1] >= after[0]:
-            return f"its windows meet in one epoch of {planned}"
-    if isinstance(option, options.Fluctuation) and option.epochs:
-        first, last = window(option.epochs, document, planned)
-        if last - first < 3:
-            return f"its window has {last - first + 1} of {planned} epochs, too few for a scatter"
-    return ""
 
 
 def counts(option: options.Measure) -> bool:
@@ -161,17 +138,11 @@ def _fluctuation(option: options.Fluctuation, run: Run, _scale: str) -> Value:
     values = curve[first - 1 : last]
     if option.relative:
         values = [math.log(v) if v > 0 else -math.inf for v in values]
-    steps = [b - a for a, b in zip(values, values[1:], strict=False)]
+    steps = [b - a for a, b in itertools.pairwise(values)]
     if len(steps) < 2 or not all(map(math.isfinite, steps)):
         return UNKNOWN
     scatter = statistics.stdev(steps) / math.sqrt(2)
     return _exact(math.log(scatter)) if scatter > 0 else (-math.inf, -math.inf)
-
-
-def threshold(option: options.OfThreshold, scale: str) -> float:
-    """The accuracy that is to be reached at a scale."""
-    found = option.threshold
-    return found[scale] if isinstance(found, dict) else found
 
 
 def _time_to(option: options.EpochsTo | options.SecondsTo, run: Run, scale: str) -> Value:

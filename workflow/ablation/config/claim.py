@@ -230,6 +230,8 @@ class Part(Config):
     """One kind of comparison; a claim holds if all its parts do."""
 
     kind: str
+    scales: tuple[str, ...] = ()
+    """At which of the claim's scales this part is asked; at all of them if none is named."""
 
 
 class Superiority(Part):
@@ -346,15 +348,8 @@ class Group(Config):
 
     measure: AnyMeasure
     """What is measured."""
-    variants: tuple[Labels, ...] = ()
-    """At least two; all of the study if none is named."""
-
-    @field_validator("variants")
-    @classmethod
-    def _several(cls, variants: tuple[Labels, ...]) -> tuple[Labels, ...]:
-        if len(variants) == 1:
-            raise ValueError("a group has two or more variants")
-        return variants
+    where: Labels = {}
+    """Only the study's variants with these values; all of them if none is given."""
 
 
 class Spread(Part):
@@ -377,8 +372,8 @@ class Ranking(Part):
     """What is seen early."""
     late: AnyMeasure
     """What it is to foretell."""
-    variants: tuple[Labels, ...] = ()
-    """All of the study if none is named."""
+    where: Labels = {}
+    """Only the study's variants with these values; all of them if none is given."""
     above: Annotated[float, NoBool, Field(ge=-1, lt=1)]
     """The correlation that must be exceeded."""
     why: str
@@ -418,6 +413,13 @@ class Claim(Config):
     def _scales_are_named(self) -> Claim:
         if not self.scales or len(set(self.scales)) != len(self.scales):
             raise ValueError("scales: one or more different scales")
+        named = [name for part in self.parts for name in part.scales]
+        other = [name for name in named if name not in self.scales]
+        if other:
+            raise ValueError(f"parts: '{other[0]}' is none of the claim's scales")
+        for scale in self.scales:
+            if all(part.scales and scale not in part.scales for part in self.parts):
+                raise ValueError(f"parts: none is asked at {scale} scale")
         return self
 
 

@@ -9,10 +9,8 @@ from pydantic import Field, field_validator, model_validator
 from ..errors import nearest
 from ..metrics import COLUMN_METRICS, EPOCH_METRICS, METRICS, TIME_METRICS
 from .base import Config, Count, Fraction, NoBool, Number, Positive, Whole
+from .claim import Claim, Labels
 from .recipe import Described
-
-Labels = dict[str, Any]
-"""Which variants: axis -> its value as the grid has it; or `{row: name}` for a named row."""
 
 
 def _known_metric(name: str) -> str:
@@ -152,6 +150,17 @@ class StudyConfig(Described):
     """File name -> figure."""
     published: tuple[Published, ...] = ()
     """Numbers of the document, laid beside the measured ones."""
+    claims: tuple[Claim, ...] = ()
+    """Claims of the register that this study tests."""
+
+    @field_validator("claims")
+    @classmethod
+    def _claims_differ(cls, claims: tuple[Claim, ...]) -> tuple[Claim, ...]:
+        numbers = [claim.number for claim in claims]
+        twice = sorted({n for n in numbers if numbers.count(n) > 1})
+        if twice:
+            raise ValueError(f"claim {twice[0]} stands there twice; a claim has one decision")
+        return claims
 
     @field_validator("seeds")
     @classmethod
@@ -196,9 +205,10 @@ class StudyConfig(Described):
         return self
 
     def _leave_to_the_range(self) -> None:
-        if self.published or self.baseline or self.columns:
+        if self.published or self.baseline or self.columns or self.claims:
             raise ValueError(
-                "a range test compares no accuracies: no `baseline`, `published` or `columns`"
+                "a range test compares no accuracies: no `baseline`, `published`, `columns` or "
+                "`claims`"
             )
         keys = (*self.base, *self.grid, *(key for row in self.rows.values() for key in row))
         taken = [key for key in keys if key.split(".")[0] in ("lr", "schedule", "epochs")]
