@@ -161,6 +161,20 @@ def t_power(distance: float, sd: float, n: int, alpha: float) -> float:
     return float(stats.nct.sf(limit, n - 1, distance * math.sqrt(n) / sd))
 
 
+def tost_power(low: float, high: float, sd: float, n: int, alpha: float) -> float:
+    """Probability that both one-sided t bounds of a mean exclude the ends of a region that lie
+    `low` below and `high` above it.
+
+    Over the standard deviation that is seen (the chi-square distribution, at 2,000 quantiles): both
+    bounds share it, so the two chances of missing may not simply be added.
+    """
+    limit = stats.t.isf(alpha, n - 1)
+    quantiles = (np.arange(2000) + 0.5) / 2000
+    half = limit * np.sqrt(stats.chi2.ppf(quantiles, n - 1) / (n - 1))
+    each = [stats.norm.cdf(d * math.sqrt(n) / sd - half) for d in (low, high)]
+    return float(np.maximum(0, each[0] + each[1] - 1).mean())
+
+
 def resolvable(sd: float, n: int, at: Levels, two_sided: bool, power: float = POWER) -> float:
     """Smallest distance between effect and region's end that n seeds support with this power.
 
@@ -169,13 +183,15 @@ def resolvable(sd: float, n: int, at: Levels, two_sided: bool, power: float = PO
     """
     if n < 2 or not sd > 0:
         return math.nan
-    limit = float(stats.t.isf(at.support, n - 1))
-    wanted = 1 - (1 - power) / 2 if two_sided else power
-    # The power at non-centrality `limit` is about a half and at ten times that far above 0.95.
-    found = optimize.brentq(
-        lambda nc: stats.nct.sf(limit, n - 1, nc) - wanted, 0, 10 * limit + 10, xtol=1e-6
-    )
-    return float(found) * sd / math.sqrt(n)
+
+    def missing(distance: float) -> float:
+        if two_sided:
+            return tost_power(distance, distance, 1, n, at.support) - power
+        return t_power(distance, 1, n, at.support) - power
+
+    # At a bound's own half-width the power is about a half, at ten times that far above 0.95.
+    most = 10 * (float(stats.t.isf(at.support, n - 1)) + 1) / math.sqrt(n)
+    return sd * float(optimize.brentq(missing, 0, most, xtol=1e-6))
 
 
 def seeds_needed(
@@ -193,9 +209,10 @@ def seeds_needed(
     distances = [abs(estimate - e) for e in ends]
 
     def enough(n: int) -> bool:
-        if inside:
-            return sum(1 - t_power(d, sd, n, at.support) for d in distances) <= 1 - power
-        return t_power(min(distances), sd, n, at.contradict) >= power
+        if inside and region.two_sided:
+            return tost_power(*distances, sd, n, at.support) >= power
+        level = at.support if inside else at.contradict
+        return t_power(min(distances), sd, n, level) >= power
 
     return _first(enough)
 
