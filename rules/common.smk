@@ -7,6 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 
+from ablation.claim_plan import check_one_decision
 from ablation.config.load import check_workflow, find
 from ablation.errors import UserError
 from ablation.grid import Planner
@@ -23,6 +24,7 @@ try:
         find(Path("config"), "datasets", _name, "config/config.yaml: data_paths")
     _planner = Planner("config")
     PLANS = {name: _planner.plan(name, SETTINGS.scale) for name in SETTINGS.studies}
+    check_one_decision(PLANS.values())
     MISSING = [m for p in PLANS.values() for m in p.missing_files(Path("results/cells"))]
 except UserError as error:
     raise WorkflowError(str(error)) from None
@@ -70,8 +72,8 @@ def wanted(cells):
 
 
 def all_studies():
-    """The plan, tables and figures of every study."""
-    parts = ("tables", "figures")
+    """The plan, tables, figures and verdicts of every study."""
+    parts = ("tables", "figures", "claims")
     made = expand(f"{STUDIES}/{{part}}", scale=SETTINGS.scale, study=SETTINGS.studies, part=parts)
     return [marker_of(study) for study in SETTINGS.studies] + made
 

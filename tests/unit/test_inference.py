@@ -136,8 +136,8 @@ def test_wrong_verdicts_with_diverged_runs(n, rate):
 
 
 def test_a_rare_divergence_would_fool_the_t_interval():
-    """Why diverged runs want ranks: in one of fifty runs a loss of 74 points, else nothing. The mean
-    is below zero, and t intervals of the runs that went well miss it; the median is zero."""
+    """Why diverged runs want ranks: in one of fifty runs a loss of 74 points, else nothing. The
+    mean is below zero, and t intervals of runs that went well miss it; the median is zero."""
     rng = np.random.default_rng(3)
     x = np.where(rng.random((RUNS, 5)) < 0.02, -74.0, 0.0) + rng.normal(0, 0.5, (RUNS, 5))
     low, high = inference.t_bounds(x, 0.025)

@@ -6,7 +6,7 @@ A question asks whether an effect lies in an open region; inference.py decides i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -109,13 +109,25 @@ def plan_claims(
         if scale in claim.scales:
             _check(questions, scale, at)
         else:
-            reason = claim.elsewhere or f"it asks for {' or '.join(claim.scales)} scale"
-            untested = f"not at {scale} scale: {reason}"
+            untested = claim.elsewhere or f"it asks for {' or '.join(claim.scales)} scale"
         alpha = register.alpha(claim.number)
         planned.append(
             PlannedClaim(claim, entry, document.title, alpha, questions, untested, left_out)
         )
     return tuple(planned)
+
+
+def check_one_decision(plans: Iterable[StudyPlan]) -> None:
+    """ConfigError when two of these studies test the same claim."""
+    found: dict[int, str] = {}
+    for plan in plans:
+        for claim in plan.claims:
+            first = found.setdefault(claim.number, plan.name)
+            if first != plan.name:
+                raise ConfigError(
+                    f"claim {claim.number} is tested by the studies {first} and {plan.name}; a "
+                    "claim has one decision: take it out of one of them"
+                )
 
 
 def _check(questions: tuple[Question, ...], scale: str, at: str) -> None:

@@ -22,8 +22,10 @@ from .measures import UNKNOWN, Run, Value, counts, measure
 from .metrics import ENERGY_METRICS, TIME_METRICS
 from .stats import CONFIDENCE, NAN
 
+Runs = dict[str, dict[int, Run]]
+"""Variant's label -> seed -> run."""
 SUPPORTED, CONTRADICTED, INCONCLUSIVE = "supported", "contradicted", "inconclusive"
-NOT_TESTED = "not tested"
+NOT_TESTED, NOT_HERE = "not tested", "not tested at this scale"
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Finding:
     low95: float
     """Of the plain 95 % interval, which decides nothing."""
     high95: float
+    inside: bool
+    """Whether what was seen lies where the claim says, decided or not."""
     resolvable: float
     """Smallest distance from the region's end that so many seeds support in four of five cases."""
     seeds_needed: int | None
@@ -73,6 +77,17 @@ class Verdict:
         mine = [f for f in self.findings if f.state == self.verdict] or list(self.findings)
         return min(mine, key=_clearance) if self.verdict == SUPPORTED else next(iter(mine), None)
 
+    @property
+    def seeds_needed(self) -> int | None:
+        """Seeds that would decide in four of five cases, were what was seen the truth: the fewest
+        that contradict it, or else as many as its hardest question wants. None if unknown."""
+        against = [f for f in self.findings if not f.inside]
+        found = [f.seeds_needed for f in against or self.findings]
+        known = [n for n in found if n is not None]
+        if against:
+            return min(known, default=None)
+        return max(known) if known and len(known) == len(found) else None
+
 
 def _clearance(found: Finding) -> float:
     """How far the bounds of a supported question lie inside its region."""
@@ -83,16 +98,24 @@ def _clearance(found: Finding) -> float:
 
 def verdicts(data: StudyData) -> list[Verdict]:
     """The verdicts of a study's claims, in its order."""
-    return [_verdict(data, planned) for planned in data.plan.claims]
+    used = {t.variant.label: t.variant for c in data.plan.claims for t in _terms(c)}
+    runs = {name: runs_of(data, variant) for name, variant in used.items()}
+    return [_verdict(data, runs, planned) for planned in data.plan.claims]
 
 
-def _verdict(data: StudyData, planned: PlannedClaim) -> Verdict:
-    used = {t.variant.label: t.variant for q in planned.questions for t in q.terms}.values()
+def _terms(planned: PlannedClaim) -> list[Term]:
+    return [term for question in planned.questions for term in question.terms]
+
+
+def _verdict(data: StudyData, runs: Runs, planned: PlannedClaim) -> Verdict:
+    used = {t.variant.label: t.variant for t in _terms(planned)}.values()
     lost, missing = (sum(data.count(v, s) for v in used) for s in ("diverged", "missing"))
-    reason = planned.untested or _not_comparable(data, planned)
+    if planned.untested:
+        return Verdict(planned, NOT_HERE, planned.untested, (), lost, missing)
+    reason = _not_comparable(data, planned)
     if reason:
         return Verdict(planned, NOT_TESTED, reason, (), lost, missing)
-    findings = tuple(_finding(data, planned, question) for question in planned.questions)
+    findings = tuple(_finding(data, runs, planned, question) for question in planned.questions)
     n = min(f.n for f in findings)
     if n == 0:
         why = "no seed has run in all of its variants" if missing else "not measured here"
@@ -116,7 +139,7 @@ def _verdict(data: StudyData, planned: PlannedClaim) -> Verdict:
 
 def _not_comparable(data: StudyData, planned: PlannedClaim) -> str:
     """Why times or energies of these runs may not be compared; empty where they may."""
-    for term in (t for q in planned.questions for t in q.terms):
+    for term in _terms(planned):
         metric = getattr(term.measure, "metric", "")
         if metric in ENERGY_METRICS:
             why = data.why_energy_differs()
@@ -132,25 +155,27 @@ def _not_comparable(data: StudyData, planned: PlannedClaim) -> str:
 # ---- one question --------------------------------------------------------------------------------
 
 
-def _finding(data: StudyData, planned: PlannedClaim, question: Question) -> Finding:
-    effects, free = effects_of(data, question)
+def _finding(data: StudyData, runs: Runs, planned: PlannedClaim, question: Question) -> Finding:
+    effects, free = effects_of(question, runs, data.plan.scale_name)
     region = Region(*question.region)
     at = inference.levels(planned.alpha, len(planned.questions), region.two_sided)
     sampling = _sampling_error(data, question)
     if not effects:
-        nothing = (NAN,) * 7
-        return Finding(question, INCONCLUSIVE, 0, "t", *nothing, None, sampling)
+        nothing = (NAN,) * 6
+        return Finding(question, INCONCLUSIVE, 0, "t", *nothing, True, NAN, None, sampling)
     low, high = (np.array(ends) for ends in zip(*effects, strict=True))
     decision = inference.decide(low, high, region, at, free)
     enough = len(effects) >= planned.claim.seeds
     state = SUPPORTED if decision.supported else CONTRADICTED if decision.contradicted else ""
     use_t = len(effects) > 1 and bool(inference.method(low, high, free))
     estimate, sd = _estimate(low, high, use_t)
+    shares = _shares(low, high, region)
+    inside = region.low < estimate < region.high if use_t else shares[0] >= shares[1]
     if use_t:
         resolvable = inference.resolvable(sd, len(effects), at, region.two_sided)
         needed = inference.seeds_needed(estimate, sd, region, at)
     else:
-        resolvable, needed = NAN, inference.seeds_needed_by_ranks(*_shares(low, high, region), at)
+        resolvable, needed = NAN, inference.seeds_needed_by_ranks(*shares, at)
     bounds = inference.bounds(low, high, at.support, free)
     plain = inference.bounds(low, high, (1 - CONFIDENCE) / 2, free)
     return Finding(
@@ -161,6 +186,7 @@ def _finding(data: StudyData, planned: PlannedClaim, question: Question) -> Find
         estimate,
         sd,
         *map(float, (*bounds, *plain)),
+        inside,
         resolvable,
         needed if needed is None else max(needed, planned.claim.seeds),
         sampling,
@@ -181,15 +207,17 @@ def _shares(low: np.ndarray, high: np.ndarray, region: Region) -> tuple[float, f
     return inside, float(max(np.mean(high < region.low), np.mean(low > region.high)))
 
 
-def effects_of(data: StudyData, question: Question) -> tuple[list[tuple[float, float]], bool]:
+def effects_of(
+    question: Question, runs: Runs, scale: str
+) -> tuple[list[tuple[float, float]], bool]:
     """The effect of each seed as the two ends between which it lies, and whether it wants a method
     free of distributions: a diverged run is in it, or a measure that counts."""
     values: list[tuple[Term, dict[int, Value]]] = []
     free = question.kind == "ranking" or any(counts(t.measure) for t in question.terms)
     for term in question.terms:
-        runs = runs_of(data, term.variant)
-        found = {s: measure(term.measure, r, data.plan.scale_name) for s, r in runs.items()}
-        free = free or any(r.diverged for r in runs.values())
+        mine = runs[term.variant.label]
+        found = {seed: measure(term.measure, run, scale) for seed, run in mine.items()}
+        free = free or any(run.diverged for run in mine.values())
         values.append((term, {s: v for s, v in found.items() if v is not None}))
     seeds = sorted(set.intersection(*(set(found) for _, found in values)))
     combine = {"sum": _sum, "spread": _spread, "ranking": _ranking}[question.kind]

@@ -14,8 +14,11 @@ from typing import Any
 
 from . import sentences
 from .captions import caption
+from .claim_plan import check_one_decision
+from .claims import verdicts
 from .collect import CellRecord, log_of, read_cell, scaled_axes
-from .errors import DataError
+from .config.load import load_study
+from .errors import ConfigError, DataError
 from .files import write_text
 from .frames import StudyData, load
 from .grid import Cell, Planner
@@ -24,6 +27,7 @@ from .render import inline_svg, render_html, render_markdown
 from .sentences import count, duration, listed
 from .settings import model_text, settings_table
 from .tables import level, study_tables, title_of
+from .verdicts import document_tables, study_table, tally
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ def gather(place: Place) -> dict[str, Any]:
         "scale_title": studies[0].plan.scale.title,
         "notice": sentences.notice(studies, place.scale, titles),
         "facts": _facts(studies, records),
+        "claims": _claims(studies, planner),
         "overview": _overview(studies),
         "studies": [_study(data, records, place) for data in studies],
         "hardware": _hardware(records),
@@ -156,6 +161,28 @@ def _overview(studies: list[StudyData]) -> Table:
     )
 
 
+def _claims(studies: list[StudyData], planner: Planner) -> list[tuple[Table, str]]:
+    """(table, tally) of each document's claims, also of those that no study here tests."""
+    if not (planner.config_dir / "claims.yaml").is_file():
+        return []
+    check_one_decision(data.plan for data in studies)
+    found = {v.planned.number: (v, data.plan.name) for data in studies for v in verdicts(data)}
+    tables = document_tables(planner.register, found, _testing(planner.config_dir))
+    return [(table, tally(table)) for table in tables]
+
+
+def _testing(config_dir: Path) -> dict[int, str]:
+    """Number of a claim -> the study that tests it, of all studies that can be read."""
+    found = {}
+    for path in sorted((config_dir / "studies").glob("*.yaml")):
+        try:
+            claims = load_study(config_dir, path.stem).claims
+        except ConfigError:
+            continue  # it is none of this report's, whose studies have been planned
+        found |= {claim.number: path.stem for claim in claims}
+    return found
+
+
 def _study(data: StudyData, records: dict[str, CellRecord], place: Place) -> dict[str, Any]:
     plan = data.plan
     tables = {table.name: table for table in study_tables(data, place.config_dir)}
@@ -168,6 +195,7 @@ def _study(data: StudyData, records: dict[str, CellRecord], place: Place) -> dic
         "main": tables["main"],
         "thresholds": tables.get("thresholds"),
         "published": tables.get("published"),
+        "claims": study_table(data, verdicts(data)) if plan.claims else None,
         "settings": settings_table(plan),
         "troubles": _troubles(data, records, place),
         "command": _command(data, records),

@@ -18,11 +18,11 @@ from .metrics import METRICS
 
 DASH = "–"
 HEADINGS = ("Claim", "It says", "Verdict", "Compared", "Measured", "Interval", "Claimed", "n")
-HEADINGS += ("Would take",)
+HEADINGS += ("Resolves", "Would take")
 _HEAD = ("claim", "document", "place", "says", "study", "scale", "verdict", "reason", "alpha")
 _HEAD += ("n_diverged", "n_missing")
 _FOUND = ("state", "method", "n", "estimate", "sd", "low", "high", "low95", "high95")
-_FOUND += ("resolvable", "seeds_needed", "sampling")
+_FOUND += ("inside", "resolvable", "seeds_needed", "sampling")
 _ASKED = ("compared", "measured", "unit", "above", "below")
 COLUMNS = (*_HEAD, *_ASKED, *_FOUND)
 """Of claims.csv."""
@@ -79,7 +79,7 @@ def tally(table: Table) -> str:
 
 
 def _columns() -> tuple[Column, ...]:
-    numeric = ("Claim", "Measured", "n", "Would take")
+    numeric = ("Claim", "Measured", "n", "Resolves", "Would take")
     return tuple(Column(h, numeric=h in numeric, header=h == "Claim") for h in HEADINGS)
 
 
@@ -96,8 +96,9 @@ def _row(verdict: Verdict, link: str = "") -> tuple[Entry, ...]:
         return (*first, *(Entry(DASH, math.nan) for _ in HEADINGS[3:]))
     more = len(verdict.findings) - 1
     compared = shown.question.label + (f" (and {more} more)" if more else "")
-    take = shown.seeds_needed if verdict.verdict == INCONCLUSIVE else None
-    unknown = "more than can be said" if verdict.verdict == INCONCLUSIVE else DASH
+    take = verdict.seeds_needed if verdict.verdict == INCONCLUSIVE else None
+    unknown = "unknown" if verdict.verdict == INCONCLUSIVE else DASH
+    resolves = DASH if math.isnan(shown.resolvable) else _number(shown, shown.resolvable)
     return (
         *first,
         Entry(f"{_what(shown)}: {compared}"),
@@ -105,6 +106,7 @@ def _row(verdict: Verdict, link: str = "") -> tuple[Entry, ...]:
         Entry(interval_text(shown)),
         Entry(region_text(shown)),
         Entry(str(shown.n), shown.n),
+        Entry(resolves, shown.resolvable),
         Entry(unknown if take is None else f"{take} seeds", math.nan if take is None else take),
     )
 
@@ -119,8 +121,9 @@ def _notes(found: list[Verdict]) -> list[str]:
         f"Interval: at the level that decides ({levels} %, 5 % over all claims of a document), of "
         "the mean, or of the median where runs diverged, times were not reached, or values do not "
         "vary. A claim is supported if it lies where the claim says, contradicted if it lies "
-        "elsewhere. Would take: seeds that would decide in four of five cases, were what was seen "
-        "the truth."
+        "elsewhere. Resolves: the smallest distance from what is claimed that so many seeds show "
+        "in four of five cases. Would take: seeds that would decide in four of five cases, were "
+        "what was seen the truth."
     ]
     sampling = [f.sampling for v in found for f in v.findings if not math.isnan(f.sampling)]
     if sampling:
@@ -128,14 +131,6 @@ def _notes(found: list[Verdict]) -> list[str]:
             "Intervals hold for these validation images. Other images of their kind would move an "
             f"accuracy difference by a standard error of {max(sampling):.2f} points at most; both "
             "sides are measured on the same ones."
-        )
-    powers = [(v, f) for v in found for f in v.findings if not math.isnan(f.resolvable)]
-    if powers:
-        least = "; ".join(
-            f"{v.planned.number}: {_number(f, f.resolvable)} {unit_of(f)[0]}" for v, f in powers
-        )
-        notes.append(
-            f"Smallest distance that these seeds show in four of five cases, by claim: {least}."
         )
     return notes
 
@@ -146,7 +141,7 @@ def _notes(found: list[Verdict]) -> list[str]:
 def unit_of(found: Finding) -> tuple[str, str]:
     """The unit of a finding's numbers, and the form they are shown in."""
     if found.question.kind == "ranking":
-        return "of correlation", "{:.2f}"
+        return "", "{:.2f}"
     option = found.question.terms[0].measure
     if isinstance(option, options.EpochsTo):
         return "epochs", "{:.1f}"
@@ -192,7 +187,7 @@ def estimate_text(found: Finding) -> str:
     """Mean or median with its unit; a dash where it is only known to lie beyond a bound."""
     if math.isnan(found.estimate):
         return DASH
-    return f"{_number(found, found.estimate)} {unit_of(found)[0]}"
+    return f"{_number(found, found.estimate)} {unit_of(found)[0]}".strip()
 
 
 def interval_text(found: Finding) -> str:
@@ -205,6 +200,7 @@ def interval_text(found: Finding) -> str:
 def region_text(found: Finding) -> str:
     """Where the claim says that the effect lies: `> 0`, `−1 to 1`."""
     low, high = found.question.region
+    low, high = low + 0.0, high + 0.0  # no minus zero
     if math.isinf(high):
         return f"> {low:g}".replace("-", "−")
     if math.isinf(low):
