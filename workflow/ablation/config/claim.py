@@ -380,7 +380,7 @@ class Ranking(Part):
     """Where that number comes from."""
 
 
-PARTS: tuple[type[Part], ...] = (
+CLAIM_PARTS: tuple[type[Part], ...] = (
     *(Superiority, Equivalence, NonInferiority, Interaction),
     *(Level, BestOf, Spread, Ranking),
 )
@@ -454,6 +454,7 @@ class Register(Config):
     """All claims of all documents (`config/claims.yaml`)."""
 
     documents: tuple[Document, ...]
+    """Documents in the order of the report."""
     error_rate: Annotated[float, NoBool, Field(gt=0, lt=1)] = 0.05
     """Of a document: probability of any wrong *supported*, and of any wrong *contradicted*."""
 
