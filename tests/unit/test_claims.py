@@ -165,8 +165,8 @@ BROKEN = run([20.0, 50.0, 40.0], "diverged", 8)
         (option("fluctuation"), math.log(np.std([30, -10, 20, 10, -5, 7, -1], ddof=1) / 2**0.5),
          UNKNOWN),
         (option("epochs_to", threshold=50), 4, 4),
-        (option("epochs_to", threshold=50, held=True), 8, (16, math.inf)),
-        (option("epochs_to", threshold=73), (16, math.inf), (16, math.inf)),
+        (option("epochs_to", threshold=50, held=True), 8, (18, math.inf)),
+        (option("epochs_to", threshold=73), (18, math.inf), (18, math.inf)),
         (option("seconds_to", threshold=60), 10, (7.5, math.inf)),
         (option("seconds_to", threshold=73), (20, math.inf), (7.5, math.inf)),
         (option("at_crossing", threshold=60), 61, UNKNOWN),
@@ -343,6 +343,30 @@ def test_a_diverged_run_is_a_failure_and_asks_for_ranks(planted):
     found = claims.verdicts(StudyData(data.plan, runs, epochs))[0]
     assert (found.verdict, found.decisive.method) == ("supported", "ranks")
     assert found.decisive.estimate == pytest.approx(75, abs=1)
+
+
+def test_differences_of_values_that_are_known_in_part():
+    never, at_4, unknown = (90.0, math.inf), (4.0, 4.0), UNKNOWN
+    assert claims._sum([(1, at_4), (-1, never)]) == (-math.inf, -86)
+    assert claims._sum([(1, never), (-1, at_4)]) == (86, math.inf)
+    assert claims._sum([(1, never), (-1, never)]) == UNKNOWN
+    assert claims._sum([(1, at_4), (-1, unknown)]) == UNKNOWN
+    broken = (math.inf, math.inf)  # a loss that is not finite
+    assert claims._sum([(1, broken), (-1, at_4)]) == broken
+    assert claims._sum([(1, broken), (-1, broken)]) == UNKNOWN
+
+
+def test_times_that_most_never_reach(planted):
+    """lr 0.1 reaches 82 %, 0.0001 never does: its time is longer, whatever it is."""
+    part = {**GOOD, "measure": {"name": "epochs_to", "threshold": 82}, "direction": "lower",
+            "pairs": [{"variant": {"lr": 0.1}, "against": {"lr": 0.0001}}]}  # fmt: skip
+    found = claims.verdicts(planted_with(planted, [part]))[0]
+    shown = found.decisive
+    assert (found.verdict, shown.method, shown.n) == ("supported", "ranks", 9)
+    assert (
+        shown.low == -math.inf and shown.high == 0
+    )  # at 90 epochs at the earliest, v more than 90
+    assert math.isnan(shown.estimate)
 
 
 def test_a_part_that_the_scale_cannot_test_is_said_to_be_left_out(planted):

@@ -183,6 +183,16 @@ def test_best_of_all_holds_its_level(others):
     assert verdicts(0, [9.0] + [-9.0] * (others - 1))[1] > 0.99
 
 
+def test_times_of_which_one_side_is_unknown_can_decide():
+    low, high = np.full(9, -math.inf), np.full(9, -5.0)
+    at = inference.levels(ALPHA, 1, False)
+    assert inference.decide(low, high, Region(-math.inf, 0), at).supported
+    assert inference.decide(-high, -low, Region(0, math.inf), at).supported
+    assert inference.decide(low, high, Region(0, math.inf), at).contradicted
+    assert not any(inference.decide(low, high, Region(-10, 0), at))
+    assert not any(inference.decide(low, -low, Region(-math.inf, 0), at))
+
+
 def test_levels():
     assert inference.levels(0.01, 1, False) == Levels(0.01, 0.01)
     assert inference.levels(0.01, 5, False) == Levels(0.01, 0.002)

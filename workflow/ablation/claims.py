@@ -203,7 +203,7 @@ def _estimate(low: np.ndarray, high: np.ndarray, use_t: bool) -> tuple[float, fl
 
 def _shares(low: np.ndarray, high: np.ndarray, region: Region) -> tuple[float, float]:
     """Share of the effects wholly inside the region, and wholly on one side of it."""
-    inside = float(np.mean((low > region.low) & (high < region.high)))
+    inside = float(np.mean(inference.within(low, high, region)))
     return inside, float(max(np.mean(high < region.low), np.mean(low > region.high)))
 
 

@@ -123,6 +123,12 @@ def bounds(
     return tuple(np.where(use_t, t, r) for t, r in zip(normal, ranked, strict=True))
 
 
+def within(low: np.ndarray, high: np.ndarray, region: Region) -> np.ndarray:
+    """Whether all between low and high lies in the region; its infinite ends exclude nothing."""
+    above = np.isneginf(region.low) | (low > region.low)
+    return above & (np.isposinf(region.high) | (high < region.high))
+
+
 # ---- decision ------------------------------------------------------------------------------------
 
 
@@ -141,8 +147,7 @@ def decide(
     free: np.ndarray | bool = False,
 ) -> Decision:
     """Decide one question. low, high: (..., n) with the effect of each seed."""
-    lower, upper = bounds(low, high, at.support, free)
-    supported = (lower > region.low) & (upper < region.high)
+    supported = within(*bounds(low, high, at.support, free), region)
     lower, upper = bounds(low, high, at.contradict, free)
     return Decision(supported, (upper < region.low) | (lower > region.high))
 

@@ -1,6 +1,6 @@
 """Measures of one run: pure functions of its curve, for the claims.
 
-A measure is a pair of numbers between which the value lies: equal, where it is known; (18, inf) for
+A measure is a pair of numbers between which the value lies: equal, where it is known; (19, inf) for
 a time that was not reached within 18 epochs; None where nothing was measured, and the run is left
 out. A diverged run is never left out: it counts at chance accuracy from where it broke down on, its
 loss as infinite, and what cannot be said of it as anything between -inf and inf.
@@ -155,8 +155,8 @@ def _time_to(option: options.EpochsTo | options.SecondsTo, run: Run, scale: str)
         return (end, math.inf) if reached is None else (reached, reached)
     reached = found.epochs_held if option.held else found.epochs
     stretch = run.document / run.planned
-    if reached is None:
-        return run.document, math.inf
+    if reached is None:  # in the epoch after the last one at the earliest
+        return (run.planned + 1) * stretch, math.inf
     return reached * stretch, reached * stretch
 
 
