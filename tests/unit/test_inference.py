@@ -261,7 +261,7 @@ def test_no_number_of_seeds_shows_nothing():
 
 @pytest.mark.parametrize("draw", ("standard_t", "laplace", "uniform"))
 def test_how_far_other_distributions_move_the_error(draw):
-    """Measured, and said in docs/decisions/0009-verdicts.md: of differences, which are symmetric,
+    """Measured, and said in docs/decisions/0013-verdicts.md: of differences, which are symmetric,
     heavy tails make t bounds cautious; the flattest distribution at most triples the error."""
     rng = np.random.default_rng(9)
     shape = (200_000, 5)

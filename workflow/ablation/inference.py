@@ -13,7 +13,7 @@ all must be supported, an intersection-union test (Berger 1982): each at alpha, 
 with alpha at most. One contradicted question contradicts the claim, so each gets its part of alpha
 (Bonferroni). At one truth only one of the two verdicts can be wrong.
 
-Two methods, of which the data choose (docs/decisions/0009-verdicts.md):
+Two methods, of which the data choose (docs/decisions/0013-verdicts.md):
 
 - `t`, bounds of the mean: n finite values that differ. One-sample t bounds; of differences within
   seeds, that is the paired t-test.
