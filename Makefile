@@ -1,17 +1,17 @@
 # Each target is one line to type; `make` alone lists them. `make setup` is part of every target that needs it and
 # takes no time once done.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint format bench schema lock clean distclean
+.PHONY: help setup setup-slurm demo status test test-fast test-slurm test-slurm-demo lint format bench schema lock clean distclean
 
 # An activated conda environment named as in environment.yaml is used as it is, else the one in .venv/.
 BIN := $(if $(filter ablation,$(CONDA_DEFAULT_ENV)),$(CONDA_PREFIX),.venv)/bin
-# Tests that need a GPU or a Slurm controller run where there is one.
-ABSENT := $(if $(wildcard /dev/nvidia0),,--ignore=tests/gpu) $(if $(shell command -v slurmctld),,--ignore=tests/slurm)
+# Tests that need a GPU run where there is one; those that need Slurm say in one line why they do not run.
+ABSENT := $(if $(wildcard /dev/nvidia0),,--ignore=tests/gpu)
 # A file of tests runs in one process: what it builds once is shared by its tests.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 18
 
 setup: ## Make the environment in .venv/ ready (CONDA=micromamba: with conda, PYTHON=...: with another Python)
 	@sh tools/setup.sh $(if $(filter command%,$(origin CONDA)),$(CONDA))
@@ -20,8 +20,20 @@ demo: setup ## Train the embedded studies and build the report
 	$(BIN)/snakemake --cores all
 	@echo "The report: results/report/index.html"
 
-test: lint ## Check the style, then run all tests
-	$(PYTEST) $(ABSENT) tests
+status: setup ## Show where every cell stands (to watch: workflow/cell_status.py --watch)
+	@$(BIN)/python workflow/cell_status.py
+
+test: lint ## Check the style, then run all tests but those of minutes each
+	$(PYTEST) -rs -m "not long and not demo" $(ABSENT) tests
+
+setup-slurm: ## Install Slurm for the tests, on Debian as root
+	@sh tools/setup_slurm.sh
+
+test-slurm: setup setup-slurm ## Run a real Slurm on this machine and do harm to it (20 minutes)
+	$(BIN)/python -m pytest -rs -m "not demo" tests/slurm
+
+test-slurm-demo: setup setup-slurm ## Run the demo's grid here and through Slurm, and compare (an hour)
+	$(BIN)/python -m pytest -rs -m demo tests/slurm
 
 test-fast: setup ## Run the unit tests
 	$(PYTEST) tests/unit
@@ -41,8 +53,9 @@ format: setup ## Bring the code into the style that `make lint` checks
 bench: setup ## Measure speed: benchmarks/
 	$(BIN)/python benchmarks/run.py
 
-schema: setup ## Write the JSON schema and the reference pages from the configuration's models
+schema: setup ## Write JSON schemas, reference pages and their pictures from the code's models
 	$(BIN)/python tools/generate_docs.py
+	$(BIN)/python tools/technique_pictures.py
 
 lock: setup ## Write requirements.lock from requirements.in (UPGRADE=1: with the newest versions)
 	$(BIN)/uv pip compile requirements.in --override requirements.overrides --universal --fork-strategy fewest \

@@ -17,6 +17,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/cluster.smk"
 include: "rules/convert.smk"
 include: "rules/train.smk"
 include: "rules/collect.smk"
@@ -32,3 +33,11 @@ rule all:
         studies=all_studies(),
         selection=SELECTION,
         report="results/report/index.html",
+
+
+onsuccess:
+    finish()
+
+
+onerror:
+    tell_failures()

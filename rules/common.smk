@@ -1,13 +1,11 @@
 # What the rules share: the plan, and where things lie. Planning is pure and takes no torch; a
 # mistake in a configuration file ends here, in one line, before any job starts.
-
 import shlex
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 
-from ablation.claim_plan import check_one_decision
 from ablation.config.load import check_workflow, find
 from ablation.errors import UserError
 from ablation.grid import Planner
@@ -22,32 +20,43 @@ try:
     SETTINGS = check_workflow(config)
     for _name in SETTINGS.data_paths:
         find(Path("config"), "datasets", _name, "config/config.yaml: data_paths")
-    _planner = Planner("config")
-    PLANS = {name: _planner.plan(name, SETTINGS.scale) for name in SETTINGS.studies}
-    check_one_decision(PLANS.values())
+    # The second: studies whose own file says that this scale is none for them.
+    PLANS, NOT_RUN = Planner("config").plans(SETTINGS.studies, SETTINGS.scale)
     MISSING = [m for p in PLANS.values() for m in p.missing_files(Path("results/cells"))]
+    RESOURCES = {name: plan.resources(SETTINGS.cluster) for name, plan in PLANS.items()}
 except UserError as error:
     raise WorkflowError(str(error)) from None
-if MISSING and not SETTINGS.partial:
-    raise WorkflowError("\n".join(MISSING))
+if not PLANS or (MISSING and not SETTINGS.partial):
+    raise WorkflowError("\n".join(MISSING or NOT_RUN.values()))
 
 # Each cell once, with the first study that asks for it: equal configurations are the same cell.
 # After them the cells whose weights they need, of studies that need not be asked for.
 CELLS = {}
-for _study, _plan in PLANS.items():
-    for _cell in _plan.cells:
-        CELLS.setdefault(_cell.id, (_study, _cell))
-for _study, _plan in PLANS.items():
-    for _cell in _plan.parents:
-        CELLS.setdefault(_cell.id, (_study, _cell))
+for _part in ("cells", "parents"):
+    for _study, _plan in PLANS.items():
+        for _cell in getattr(_plan, _part):
+            CELLS.setdefault(_cell.id, (_study, _cell))
 
 STUDIES = "results/studies/{scale}/{study}"
 
 # A file named by what the report is about: another choice of studies is another file.
-SELECTION = f"results/report/.selection-{digest([SETTINGS.scale, list(SETTINGS.studies)])}"
+_selection = [SETTINGS.scale, list(SETTINGS.studies), *NOT_RUN.values()]
+SELECTION = f"results/report/.selection-{digest(_selection)}"
 
 # `.venv/bin/snakemake` works without activating the environment: its python comes first.
-shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+# A cell that is told to stop saves its state first: bash must outlive that (the trap).
+shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; trap : TERM; ")
+
+
+# Seconds each, and no GPU: where the workflow was started, not through the queue.
+localrules:
+    all,
+    note_plan,
+    collect_study,
+    study_tables,
+    study_figures,
+    select_studies,
+    build_report,
 
 
 wildcard_constraints:
@@ -57,7 +66,7 @@ wildcard_constraints:
     dataset="[A-Za-z0-9][A-Za-z0-9_-]*",
     # Of another scale or study ask with --config: its cells are not planned here.
     scale=SETTINGS.scale,
-    study="|".join(SETTINGS.studies),
+    study="|".join(PLANS),
 
 
 def all_cells():
@@ -74,8 +83,8 @@ def wanted(cells):
 def all_studies():
     """The plan, tables, figures and verdicts of every study."""
     parts = ("tables", "figures", "claims")
-    made = expand(f"{STUDIES}/{{part}}", scale=SETTINGS.scale, study=SETTINGS.studies, part=parts)
-    return [marker_of(study) for study in SETTINGS.studies] + made
+    made = expand(f"{STUDIES}/{{part}}", scale=SETTINGS.scale, study=list(PLANS), part=parts)
+    return [marker_of(study) for study in PLANS] + made
 
 
 def study_cells(wildcards):
@@ -134,13 +143,3 @@ def source_option(wildcards):
     """The option that tells convert where this site keeps a dataset's images."""
     path = SETTINGS.data_paths.get(wildcards.dataset)
     return f"--data {shlex.quote(path)}" if path else ""
-
-
-def resource(name):
-    """A function that gives what a cell asks of the cluster, from its scale."""
-
-    def of_cell(wildcards):
-        study = CELLS[wildcards.cell][0]
-        return getattr(PLANS[study].scale.resources, name)
-
-    return of_cell

@@ -23,6 +23,11 @@ rule convert_dataset:
         cpus_per_task=8,
         mem_mb=8000,
         runtime=720,
+        slurm_partition=SETTINGS.cluster.partition,
+        slurm_account=SETTINGS.cluster.account,
+        qos=SETTINGS.cluster.qos,
+        constraint=SETTINGS.cluster.constraint,
+        slurm_extra=SETTINGS.cluster.extra,
     params:
         source=source_option,
         folder=subpath(output.manifest, parent=True),

@@ -18,9 +18,9 @@ rule build_report:
     """Build the page that is read first."""
     input:
         selection=SELECTION,
-        tables=expand(f"{STUDIES}/tables", scale=SETTINGS.scale, study=SETTINGS.studies),
-        figures=expand(f"{STUDIES}/figures", scale=SETTINGS.scale, study=SETTINGS.studies),
-        claims=expand(f"{STUDIES}/claims", scale=SETTINGS.scale, study=SETTINGS.studies),
+        tables=expand(f"{STUDIES}/tables", scale=SETTINGS.scale, study=list(PLANS)),
+        figures=expand(f"{STUDIES}/figures", scale=SETTINGS.scale, study=list(PLANS)),
+        claims=expand(f"{STUDIES}/claims", scale=SETTINGS.scale, study=list(PLANS)),
         code=[
             "workflow/build_report.py",
             *library("report", "render", "sentences", "settings", "captions", "tables", "markup"),

@@ -122,7 +122,13 @@ def curve(cell: Cell) -> list[dict[str, Any]]:
     steps = np.arange(1, config.epochs + 1)
     top1 = level - (level - 10) * np.exp(-steps * (0.15 + 2 * min(config.lr, 0.4)))
     top1 = np.clip(top1 + noise.normal(0, 0.8, len(steps)), 8, 100)
-    return [_epoch(int(e), float(t), config.lr) for e, t in zip(steps, top1, strict=True)]
+    epochs = [_epoch(int(e), float(t), config.lr) for e, t in zip(steps, top1, strict=True)]
+    if config.averaging is not None:  # as loop.py has it: at the last epoch alone
+        for epoch in epochs:
+            last = epoch["epoch"] == config.epochs
+            raw = (2.5 * epoch["val_loss"], epoch["val_top1"] - 3, epoch["val_top5"] - 1)
+            epoch |= dict(zip(collect.RAW_METRICS, raw if last else (None,) * 3, strict=True))
+    return epochs
 
 
 def _epoch(epoch: int, top1: float, lr: float) -> dict[str, Any]:

@@ -1,17 +1,17 @@
-"""Write what follows from the configuration's models: reference page, JSON schemas, model lists.
+"""Write what follows from the configuration's models: two pages, JSON schemas, model lists.
 
     python tools/generate_docs.py            # write (make schema)
     python tools/generate_docs.py --check    # write nothing; exit 1 naming the stale files
 
-Writes: docs/configuration.md, config/schema/*.json and workflow/ablation/models/*_archs.txt. The
-lists take minutes where torchvision or timm has another version than theirs (arch_lists.py):
+Writes: docs/configuration.md, docs/techniques.md with its curves (the strips of images beside them
+are drawn by technique_pictures.py), config/schema/*.json and workflow/ablation/models/*_archs.txt.
+The lists take minutes where torchvision or timm has another version than theirs (arch_lists.py):
 --check leaves them out without --archs.
 """
 
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "workflow"))
 
 import arch_lists  # noqa: E402
+import technique_curves  # noqa: E402
+import technique_pages  # noqa: E402
 
 from ablation.augment import AUGMENTATIONS, ERASURES, MIXES, POLICIES  # noqa: E402
 from ablation.averaging import AVERAGES  # noqa: E402
@@ -48,7 +50,8 @@ from ablation.config.recipe import (  # noqa: E402
     RecipeConfig,
     ScaledLR,
 )
-from ablation.config.scale import Resources, ScaleConfig  # noqa: E402
+from ablation.config.resources import Otherwise, Resources, Site  # noqa: E402
+from ablation.config.scale import ScaleConfig  # noqa: E402
 from ablation.config.study import (  # noqa: E402
     Curves,
     Heatmap,
@@ -88,6 +91,7 @@ FAMILIES = {
 CLAIM_FAMILIES = {"part": CLAIM_PARTS, "measure": MEASURES}
 # Heading -> model, below the heading of the file in which it stands.
 PARTS: dict[str, dict[str, type[BaseModel]]] = {
+    "config": {"cluster": Site},
     "dataset": {"source": Source, "writer": Writer},
     "recipe": {
         "lr": ScaledLR,
@@ -107,6 +111,7 @@ PARTS: dict[str, dict[str, type[BaseModel]]] = {
         "claim": Claim,
         "pair": Pair,
         "group": Group,
+        "otherwise": Otherwise,
     },
     "claims": {"document": Document, "entry": Entry},
 }
@@ -154,8 +159,6 @@ UNSAID = {
     "measure": "What is measured besides validation.",
     "source": "Where the images are.",
     "writer": "How images are stored in the beton.",
-    "gpus": "GPUs of one cell.",
-    "mem_mb": "Memory, MB.",
     "resources": "What one cell asks of the cluster. Changes no result.",
     "title": "Heading, for readers.",
     "metric": "What is shown: " + ", ".join(f"`{name}`" for name in METRICS) + ".",
@@ -250,7 +253,14 @@ def reference() -> str:
     for kind, model in FILES.items():
         lines += ["", f"## {kind.capitalize()}", "", INTRO[kind], "", *_table(model)]
         for heading, part in PARTS.get(kind, {}).items():
-            lines += ["", f"### {heading.capitalize()}", "", _summary(part), "", *_table(part)]
+            lines += [
+                "",
+                f"### {heading.capitalize()}",
+                "",
+                technique_pages.summary(part),
+                "",
+                *_table(part),
+            ]
         if kind == "recipe":
             lines += _techniques(FAMILIES)
         if kind == "study":
@@ -263,13 +273,8 @@ def _techniques(families: dict[str, tuple[type[BaseModel], ...]]) -> list[str]:
     for family, techniques in families.items():
         for technique in techniques:
             lines += ["", f"### {family.capitalize()} {tag(technique)}", ""]
-            lines += [_summary(technique), "", *_table(technique)]
+            lines += [technique_pages.summary(technique), "", *_table(technique)]
     return lines
-
-
-def _summary(model: type[BaseModel]) -> str:
-    """The first paragraph of a model's docstring."""
-    return " ".join((inspect.getdoc(model) or "").split("\n\n")[0].split())
 
 
 def _table(model: type[BaseModel]) -> list[str]:
@@ -353,7 +358,11 @@ def _link(model: str) -> str:
 
 def outputs(archs: bool) -> dict[Path, Callable[[], str]]:
     """Path below the repository's root -> what makes its text."""
-    made: dict[Path, Callable[[], str]] = {Path("docs/configuration.md"): reference}
+    made: dict[Path, Callable[[], str]] = {
+        Path("docs/configuration.md"): reference,
+        technique_pages.PAGE: lambda: technique_pages.page(FAMILIES),
+        **technique_curves.outputs(),
+    }
     for kind in FILES:
         made[Path(f"config/schema/{kind}.json")] = lambda kind=kind: (
             json.dumps(schema(kind), indent=2, ensure_ascii=False) + "\n"

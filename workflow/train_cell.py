@@ -10,16 +10,18 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
-import errno
 import json
+import math
+import os
 import shlex
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 BEGAN = time.time()
+STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 sys.path.insert(0, str(Path(__file__).parent))
 
 from ablation.cli import run  # noqa: E402
@@ -49,6 +51,14 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--config-dir", type=Path, default=Path("config"), help="default: config")
     parser.add_argument("--workers", type=int, default=0, help="loader workers; change no result")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--packed", action="store_true",
+        help="other cells share the job: do not compare this one's times",
+    )  # fmt: skip
+    parser.add_argument(
+        "--keep", action="store_true",
+        help="keep links to the results in OUT/.kept, for a caller that deletes a failed job's",
+    )  # fmt: skip
     return parser.parse_args(argv)
 
 
@@ -76,26 +86,57 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
     cell = find_cell(args)
     stop_signals = Stop()
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # one of the cell's ranks; `launch` has the rest
+        train_rank(args, cell, stop_signals)
+        return 0
     # After the plan, so that a mistake in a file is answered before torch's seconds of import.
+    from ablation.causes import explained
     from ablation.lease import Lease
-    from ablation.record import complete
+    from ablation.progress import recall_log
+    from ablation.record import adopt, complete
+    from ablation.slurm import requeue
 
+    kept = args.out / ".kept"
     folder = args.checkpoints / cell.id
-    say(f"=== cell {cell.id}: {args.study}, {cell.variant.label}, seed {cell.config.seed} ===")
+    heading = f"=== cell {cell.id}: {args.study}, {cell.variant.label}, seed {cell.config.seed} ==="
+    say(heading)
     with Lease(folder / "lease.json", say, stop=stop_signals) as lease:
+        if args.keep and recall_log(kept):
+            say(heading)
         if complete(args.out, cell.id):
             say("results are there already; delete the folder to train the cell again")
+        elif complete(kept, cell.id):
+            adopt(kept, args.out)
+            say("an earlier attempt has trained this cell; its results are put back")
         else:
             try:
-                train(args, cell, lease, stop_signals)
+                if cell.config.compute.ranks > 1:
+                    given = sys.argv[1:] if argv is None else argv
+                    launch_ranks(given, args, cell, lease, stop_signals)
+                else:
+                    train(args, cell, lease.check, stop_signals)
             except (MemoryError, RuntimeError, OSError) as error:
-                if (better := explained(error, args, cell)) is not None:
+                better = explained(error, args.out, args.scale, cell.config)
+                if better is not None:
                     raise better from error
+                raise
+            except StopRequested:
+                # Only once a state of this attempt is saved: else it would come back for ever.
+                if stop_signals.limit and checkpoint_age(folder) < time.time() - BEGAN:
+                    say("the time limit is near: " + ("queued again" if requeue() else "ends"))
                 raise
         discard(folder)
     with contextlib.suppress(OSError):  # another job waits in it for its turn
         folder.rmdir()
     return 0
+
+
+def checkpoint_age(folder: Path) -> float:
+    """Seconds since the cell's state was saved; infinite when it never was."""
+    try:
+        return time.time() - (folder / "checkpoint.pt").stat().st_mtime
+    except OSError:
+        return math.inf
 
 
 def check_betons(folder: Path, cell: Cell) -> None:
@@ -121,35 +162,107 @@ def check_betons(folder: Path, cell: Cell) -> None:
         )
 
 
-def train(args: argparse.Namespace, cell: Cell, lease, stop) -> None:
-    """Train the cell and write its results."""
-    from ablation import diagnosis, loop, provenance, record
-    from ablation.compute import choose_device
+def launch_ranks(argv: Sequence[str], args: argparse.Namespace, cell: Cell, lease, stop) -> None:
+    """Train the cell in several processes of this program."""
+    from ablation.launch import launch
+
+    check_betons(args.data, cell)
+    ranks, folder = cell.config.compute.ranks, args.checkpoints / cell.id
+    launch(Path(__file__), argv, ranks=ranks, folder=folder, stop=stop, check=lease.check)
+
+
+def train_rank(args: argparse.Namespace, cell: Cell, stop) -> None:
+    """Train this process's part of the cell; the first rank writes the results."""
+    from ablation.causes import explained
+    from ablation.launch import asked
+    from ablation.ranks import Ranks
+
+    folder = args.checkpoints / cell.id
+    device = choose_device(args.device)
+    ranks = Ranks.join(device)
+    try:
+        train(args, cell, lambda: None, lambda: stop() or asked(folder), ranks, device)
+    except (MemoryError, RuntimeError, OSError) as error:
+        better = explained(error, args.out, args.scale, cell.config)
+        if better is not None:
+            raise better from error
+        raise
+    ranks.leave()
+
+
+def train(
+    args: argparse.Namespace, cell: Cell, check: Callable, stop: Callable, ranks=None, device=None
+) -> None:
+    """Train the cell and write its results. check: raises when the lease is lost."""
+    from ablation import loop, progress
     from ablation.lease import others_here
     from ablation.teacher import starting_weights, teacher_of
 
     check_betons(args.data, cell)
     started = datetime.datetime.now(datetime.UTC)
-    device = choose_device(args.device)
-    cells = args.cells or args.out.parent
+    device = device or choose_device(args.device)
+    cells, folder = args.cells or args.out.parent, args.checkpoints / cell.id
+
+    def before_save() -> None:
+        check()
+        progress.write(folder / progress.NAME, trainer.state, cell.config.epochs)
+
     trainer = loop.Trainer(
         cell.config,
         cell.dataset.lock,
         args.data,
         cell_id=cell.id,
-        checkpoint_path=args.checkpoints / cell.id / "checkpoint.pt",
+        checkpoint_path=folder / "checkpoint.pt",
         device=device,
         workers=args.workers,
-        say=say,
+        say=say if ranks is None or ranks.first else lambda text: None,
         stop=stop,
-        before_save=lease.check,
-        alone=lambda: not others_here(args.checkpoints, lease.path),
+        before_save=before_save,
+        alone=lambda: not (args.packed or others_here(args.checkpoints, folder / "lease.json")),
+        ranks=ranks,
         start=starting_weights(cell, cells),
         teacher=teacher_of(cell, cells, device),
     )
-    state = trainer.run(BEGAN)
-    lease.check()
-    facts = {
+    trainer.run(BEGAN)
+    model = trainer.final_model()  # every rank has its part in measuring batch norms anew
+    if trainer.ranks.first:
+        check()
+        write(args, cell, trainer, model, started)
+        say(f"done in {time.time() - BEGAN:.1f} s: {args.out}")
+
+
+def write(args: argparse.Namespace, cell: Cell, trainer, model, started) -> None:
+    """Write a finished cell's results."""
+    from ablation import provenance, record
+
+    state, finished = trainer.state, datetime.datetime.now(datetime.UTC)
+    threads = cell.config.compute.threads
+    record.write_results(
+        args.out / ".kept" if args.keep else args.out,
+        cell=describe(args, cell),
+        metrics=record.metrics(
+            cell.id, state.epochs, state.diverged_at, facts(trainer), state.steps
+        ),
+        times=state.times,
+        timing=timing(trainer),
+        provenance={
+            **provenance.describe(trainer.device, threads, cell.dataset.digest),
+            "loader_workers": args.workers,
+            "machines": sorted(set(state.machines)),
+            "started": started.isoformat(timespec="seconds"),
+            "finished": finished.isoformat(timespec="seconds"),
+        },
+        weights={"cell_id": cell.id, "model": model.state_dict()},
+    )
+    if args.keep:
+        record.adopt(args.out / ".kept", args.out)
+
+
+def facts(trainer) -> dict:
+    """What metrics.json says of a cell besides its epochs."""
+    from ablation import diagnosis
+
+    return {
         "steps_per_epoch": trainer.steps_per_epoch,
         "train_images": len(trainer.train_set),
         "val_images": len(trainer.val_set),
@@ -158,26 +271,26 @@ def train(args: argparse.Namespace, cell: Cell, lease, stop) -> None:
         "weight_decay_scalars": trainer.learner.optimizer.record(),
         **({"pretrained": trainer.learner.started} if trainer.learner.started else {}),
         "noise_scale": diagnosis.cell_noise_scale(
-            cell.config, len(trainer.train_set), trainer.steps_per_epoch
+            trainer.config, len(trainer.train_set), trainer.steps_per_epoch
         ),
     }
-    finished = datetime.datetime.now(datetime.UTC)
-    record.write_results(
-        args.out,
-        cell=describe(args, cell),
-        metrics=record.metrics(cell.id, state.epochs, state.diverged_at, facts, state.steps),
-        times=state.times,
-        timing=timing(trainer),
-        provenance={
-            **provenance.describe(device, cell.config.compute.threads, cell.dataset.digest),
-            "loader_workers": args.workers,
-            "machines": sorted(set(state.machines)),
-            "started": started.isoformat(timespec="seconds"),
-            "finished": finished.isoformat(timespec="seconds"),
-        },
-        weights={"cell_id": cell.id, "model": trainer.final_model().state_dict()},
-    )
-    say(f"done in {time.time() - BEGAN:.1f} s: {args.out}")
+
+
+def choose_device(name: str):
+    """The device; where there is no GPU to be had, with CUDA's own reason."""
+    from ablation import compute
+    from ablation.causes import cuda
+
+    try:
+        return compute.choose_device(name, int(os.environ.get("LOCAL_RANK", 0)))
+    except UserError as error:
+        import torch
+
+        try:
+            torch.cuda.init()
+        except (RuntimeError, AssertionError) as reason:
+            raise cuda(reason) or error from None
+        raise
 
 
 def timing(trainer) -> dict:
@@ -227,17 +340,21 @@ def describe(args: argparse.Namespace, cell: Cell) -> dict:
 
 
 class Stop:
-    """Whether a signal has asked the cell to stop; a second Ctrl-C ends it at once."""
+    """Whether a signal has asked the cell to stop; a second Ctrl-C ends it at once.
+
+    SIGUSR1 is Slurm's warning that the time limit is near (rules/train.smk asks for it).
+    """
 
     def __init__(self) -> None:
-        self.asked = False
-        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+        self.asked = self.limit = False
+        for number in STOPPING:
             signal.signal(number, self._ask)
 
     def _ask(self, number: int, _frame: object) -> None:
         if self.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.asked = True
+        self.limit = self.limit or number == signal.SIGUSR1
         say(f"{signal.Signals(number).name}: the state is saved after this step")
 
     def __call__(self) -> bool:
@@ -246,31 +363,10 @@ class Stop:
 
 def discard(folder: Path) -> None:
     """Remove a finished cell's checkpoint; its results hold the final weights."""
-    (folder / "checkpoint.pt").unlink(missing_ok=True)
+    for name in ("checkpoint.pt", "progress.json"):
+        (folder / name).unlink(missing_ok=True)
     for path in folder.glob(".checkpoint.pt.*.tmp"):
         path.unlink()
-
-
-def explained(error: Exception, args: argparse.Namespace, cell: Cell) -> UserError | None:
-    """What to do about a full memory or disk, in one line; None for any other error."""
-    from ablation.files import NO_SPACE, disk_error
-
-    number = getattr(error, "errno", None)
-    if number in NO_SPACE:
-        return disk_error(getattr(error, "filename", None) or args.out, error)
-    text, config = str(error).lower(), cell.config
-    gpu = type(error).__name__ == "OutOfMemoryError" or "alloc_failed" in text
-    full = gpu or isinstance(error, MemoryError) or number == errno.ENOMEM
-    said = any(words in text for words in ("allocate memory", "out of memory", "bad_alloc"))
-    if not (full or said):
-        return None
-    helps = "a GPU with more memory" if gpu else f"more mem_mb in the scale '{args.scale}'"
-    return UserError(
-        f"{'the GPU' if gpu else 'the job'} has too little memory for batch_size "
-        f"{config.batch_size}, model {config.model.label}, img_size {config.img_size}"
-        f"{'' if gpu else f', reading {config.reading}'}; what helps: {helps}, a smaller batch_size"
-        f"{'' if gpu or config.reading == 'streaming' else ', reading: streaming'}"
-    )
 
 
 def guarded(argv: Sequence[str] | None = None) -> int:
@@ -280,6 +376,11 @@ def guarded(argv: Sequence[str] | None = None) -> int:
     except StopRequested as stopped:
         say(str(stopped))
         return stopped.exit_code
+    finally:
+        # Python takes its handlers away as it ends: a signal that comes then must not turn a cell
+        # that is done into one that was killed.
+        for number in STOPPING:
+            signal.signal(number, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

@@ -111,6 +111,27 @@ def test_checkpoints_are_the_last_or_the_best(which: str, chosen: list[int]) -> 
     assert equal(average.weights(6), mean([seen[epoch] for epoch in chosen]))
 
 
+def test_checkpoints_of_a_moving_average() -> None:
+    """What is kept of each chosen epoch is the average as it was then."""
+    ema = Ema(half_life_epochs=2)
+    options = Checkpoints(which="best", count=2, ema=ema)
+    model, seen = net(), {}
+    average = options.start(model, steps_per_epoch=3, epochs=4)
+    alone = ema.start(model, steps_per_epoch=3, epochs=4)
+    assert not average.wants_trained(1)
+    for epoch, accuracy in {1: 40.0, 2: 10.0, 3: 50.0, 4: 20.0}.items():
+        for step in range(3 * epoch - 2, 3 * epoch + 1):
+            wander(model, step)
+            average.after_step(model, step)
+            alone.after_step(model, step)
+        seen[epoch] = copy.deepcopy(alone.weights(epoch))
+        assert equal(average.judged(epoch), seen[epoch])
+        average.after_epoch(model, epoch, accuracy)
+        if epoch < 4:
+            assert equal(average.weights(epoch), seen[epoch]) and average.bn_images(epoch) == 0
+    assert equal(average.weights(4), mean([seen[1], seen[3]])) and average.bn_images(4) > 0
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -151,6 +172,28 @@ def test_ema_is_evaluated_each_epoch(data: Path, tmp_path: Path) -> None:
     assert all(one["val_loss"] != other["val_loss"] for one, other in pairs)
     assert pairs[-1][1]["raw_val_loss"] == pairs[-1][0]["val_loss"]
     assert equal(made.final_model().state_dict(), made.learner.average.weights(3))
+
+
+@pytest.mark.parametrize("which", ["last", "best"])
+def test_checkpoints_of_a_moving_average_in_a_training(
+    data: Path, tmp_path: Path, which: str
+) -> None:
+    """Until the last epoch the moving average is evaluated, by itself and without other batch
+    norms; at the last one the mean of its checkpoints, the trained weights beside it."""
+    ema = {"name": "ema", "half_life_epochs": 2}
+    plain = trained(cell(), data, tmp_path / "plain")
+    moving = trained(cell(averaging=ema), data, tmp_path / "ema")
+    both = {"name": "checkpoints", "which": which, "count": 2, "ema": ema}
+    made = trained(cell(averaging=both), data, tmp_path / "both")
+    for one, other in zip(moving.state.epochs[:-1], made.state.epochs[:-1], strict=True):
+        assert one == other
+    last = made.state.epochs[-1]
+    assert last["raw_val_loss"] == plain.state.epochs[-1]["val_loss"]
+    assert last["val_loss"] not in (last["raw_val_loss"], moving.state.epochs[-1]["val_loss"])
+    if which == "best":
+        orders = [tuple(kept["order"]) for kept in made.learner.average.kept]
+        top1 = [e["val_top1"] for e in moving.state.epochs]
+        assert sorted(orders) == sorted((t, -e) for e, t in enumerate(top1, 1))[-2:]
 
 
 def test_batch_norms_of_an_average_are_measured_anew(data: Path, tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ from collect_study import main
 from synthetic import collected, config_dir, study_copy, write_cells
 
 from ablation.collect import run_columns
-from ablation.errors import DataError
+from ablation.errors import DataError, UserError
 from ablation.frames import load
 from ablation.grid import Planner
 from ablation.meters import READINGS
+from ablation.tables import main_table
 
 STUDY = "aime_fig1_constant_lr"
 
@@ -188,3 +189,32 @@ def test_energy_and_diagnosis_reach_the_tables(plan, tmp_path):
     assert run["noise_scale"] == pytest.approx(0.01 * (2500 / 128 - 1) / 0.1)
     lost = data.runs.iloc[0]
     assert lost["fit"] == "" and lost.isna()["clean_gap"] and lost["censored_hold_70"]
+
+
+def test_trained_weights_stand_beside_their_average(tmp_path):
+    """Collected where an average is evaluated; a run without one has none, even if it diverged."""
+    averaged, key = {"name": "ema", "half_life_epochs": 1}, "raw_val_top1"
+    config = study_copy(
+        tmp_path, "averages", grid={}, rows={"plain": {}, "ema": {"averaging": averaged}},
+        baseline={"row": "plain"}, figures={}, published=[], columns=[key],
+    )  # fmt: skip
+    plan = Planner(config).plan("averages", "demo")
+    plain, ema = plan.variants
+    lost = {next(c.id for c in plan.cells if c.variant is variant): 4 for variant in (plain, ema)}
+    data = collected(plan, tmp_path, diverged=lost)
+    assert data.values(plain, key) == {}
+    assert data.values(ema, key) == {0: 10.0, 1: data.values(ema, "val_top1")[1] - 3}
+    run = data.of(ema, "completed").iloc[0]
+    assert run["raw_val_loss"] == 2.5 * run["val_loss"]
+    of_run = data.epochs[data.epochs["cell_id"] == run["cell_id"]]
+    assert list(of_run[key].notna()) == [False] * (len(of_run) - 1) + [True]
+    table = main_table(data)
+    column = [c.heading for c in table.columns].index("Top-1 of the trained weights (%)")
+    assert table.rows[0][column].text == "–" and table.rows[1][column].sort > 10
+
+
+def test_trained_weights_have_no_curve(tmp_path):
+    drawn = {"a": {"kind": "curves", "title": "t", "metric": "raw_val_top1"}}
+    config = study_copy(tmp_path, "drawn", figures=drawn)
+    with pytest.raises(UserError, match="raw_val_top1 is not measured each epoch"):
+        Planner(config).plan("drawn", "demo")

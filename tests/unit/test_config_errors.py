@@ -49,6 +49,9 @@ EDITS = {
     "unknown option of a technique": (
         RECIPE, "{name: sgd}", "{name: sgd, momentun: 0.9}",
         "{c}/recipes/r.yaml: optimizer.momentun: unknown key; did you mean 'momentum'?"),
+    "option that cannot be had": (
+        RECIPE, "augment: {name: none}", "augment: {name: standard, interpolation: random}",
+        "{c}/recipes/r.yaml: augment.interpolation: unknown key; valid: flip, name, ratio, scale"),
     "option of another technique": (
         RECIPE, "{name: constant}", "{name: constant, every: 2}",
         "{c}/recipes/r.yaml: schedule.every: does nothing with 'constant'; it belongs to 'step', "

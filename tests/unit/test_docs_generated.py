@@ -22,6 +22,7 @@ from ablation.grid import Planner
 
 sys.path.insert(0, str(ROOT / "tools"))
 import generate_docs
+import technique_pages
 
 FOLDERS = {f"{kind}s": kind for kind in ("dataset", "recipe", "scale", "study")} | {
     "studies": "study"
@@ -109,7 +110,7 @@ def test_every_key_and_technique_is_on_the_page_with_a_meaning():
     }
     assert set(re.findall(r"\]\(#([^)]+)\)", page)) <= anchors
     for techniques in generate_docs.FAMILIES.values():
-        assert all(generate_docs._summary(technique) in page for technique in techniques)
+        assert all(technique_pages.summary(technique) in page for technique in techniques)
 
 
 # -- the guides' examples -------------------------------------------------------------------------

@@ -87,6 +87,7 @@ HAND_MADE = {
     "shift, gentle": {"augment": {"name": "shift", "fraction": 0.07}},
     "randaugment": {"policy": {"name": "randaugment", "m": 7, "mstd": 0.5, "increasing": True}},
     "autoaugment": {"policy": {"name": "autoaugment", "policy": "cifar10"}},
+    "trivialaugment": {"policy": {"name": "trivialaugment"}},
     "cutout": {"erase": {"name": "cutout"}},
     "random erasing": {"erase": {"name": "random_erasing", "fill": "noise"}},
     "gridmask": {"erase": {"name": "gridmask"}},
@@ -99,6 +100,9 @@ HAND_MADE = {
     "ema": {"averaging": {"name": "ema", "decay": 0.9999, "ramp_beta": 15}},
     "ema, half-life": {"averaging": {"name": "ema", "half_life_epochs": 8}},
     "checkpoints": {"averaging": {"name": "checkpoints", "which": "best", "count": 3}},
+    "checkpoints of an average": {
+        "averaging": {"name": "checkpoints", "count": 3, "ema": {"half_life_epochs": 8}}
+    },
     "swa": {"averaging": {"name": "swa", "start_epoch": 2}},
     "plateau": {"schedule": {"name": "reduce_on_plateau", "patience": 2}},
     "accumulated": {"accumulate": 4},

@@ -13,8 +13,10 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from training import LOCK, cell, result, trained
 
+from ablation.compute import prepare_torch
 from ablation.data.draws import Draws
 from ablation.data.source import Batch
+from ablation.errors import ConfigError, UserError
 from ablation.evaluate import Normalize
 from ablation.learner import Learner
 from ablation.losses.distillation import distillation_loss
@@ -144,6 +146,18 @@ def test_a_teacher_is_not_trained_and_sees_its_own_normalisation() -> None:
     assert all(not p.requires_grad for p in taught.model.parameters())
 
 
+def test_a_teacher_that_wants_another_size_is_told_at_once() -> None:
+    source = {"name": "timm", "arch": "beit_base_patch16_224.x"}
+    with pytest.raises(UserError, match="beit_base_patch16_224.x does not take images of img_size"):
+        learner(img_size=20, distill={"teacher": source, "alpha": 0.5}, teacher=teacher())
+
+
+def test_what_distillation_leaves_unused_is_refused() -> None:
+    distill = {"teacher": {"name": "timm", "arch": "beit_base_patch16_224.x"}, "alpha": 1}
+    with pytest.raises(ConfigError, match="label_smoothing does nothing with distill.alpha 1"):
+        cell(distill=distill, loss={"name": "cross_entropy", "label_smoothing": 0.1})
+
+
 # -- what the model is shown ----------------------------------------------------------------------
 
 
@@ -172,6 +186,26 @@ def test_images_lie_in_memory_as_asked(last: bool) -> None:
     images, _ = made.inputs(batch(), slice(None), Draws(0, 0, 24), 0)
     format = torch.channels_last if last else torch.contiguous_format
     assert images.is_contiguous(memory_format=format)
+
+
+def test_a_compiled_model_makes_the_same_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through torch.compile's capture of the model; the code that it writes is torch's matter."""
+    calls, compiler = [], torch.compile
+
+    def captured(model: nn.Module) -> Any:
+        calls.append(model)
+        return compiler(model, backend="eager")
+
+    monkeypatch.setattr(torch, "compile", captured)
+    plain, compiled = learner(), learner(compute={"compile": True})
+    assert step(plain) == step(compiled)
+    assert calls == [compiled.model] and torch.equal(weights(plain), weights(compiled))
+    assert plain.state_dict()["model"].keys() == compiled.state_dict()["model"].keys()
+
+
+def test_tf32_is_refused_without_a_gpu() -> None:
+    with pytest.raises(UserError, match="compute.tf32 is a number format of GPUs"):
+        prepare_torch(cell(compute={"tf32": True}), CPU)
 
 
 def test_repeated_augmentation_shows_an_image_several_times_otherwise_each(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 
 import numpy as np
@@ -15,10 +16,12 @@ from ablation.augment import (
     AutoAugment,
     RandAugment,
     Shift,
+    TrivialAugment,
     _affine,
     _ops,
     autoaugment,
     randaugment,
+    trivialaugment,
 )
 from ablation.augment.shift import shift
 from ablation.data.draws import Draws
@@ -392,6 +395,66 @@ def test_autoaugment_applies_the_second_after_the_first() -> None:
     expected = pixels
     for names, values in autoaugment.choose(columns, policy="svhn", size=(23, 34)):
         expected = _ops.apply(expected, names, values, fill=FILL, interpolation="nearest")
+    assert torch.equal(done, expected) and not torch.equal(done, pixels)
+
+
+# -- TrivialAugment against torchvision ------------------------------------------------------------
+
+
+def test_trivialaugment_gives_torchvisions_pixels() -> None:
+    """Every operation at every strength and sign, on Pillow images."""
+    from torchvision.transforms import InterpolationMode
+    from torchvision.transforms import autoaugment as vision
+
+    batch = images()
+    size = batch[0].shape[:2]
+    space = vision.TrivialAugmentWide()._augmentation_space(trivialaugment.BINS)
+    names = {name: VISION.get(name, name.capitalize()) for name in trivialaugment.OPERATIONS}
+    assert [names[name] for name in trivialaugment.OPERATIONS] == list(space)
+    for name, their_name in names.items():
+        magnitudes, signed = space[their_name]
+        strengths = range(trivialaugment.BINS) if magnitudes.ndim else (0,)
+        for strength, negative in itertools.product(strengths, {False, signed}):
+            own = trivialaugment.arguments(
+                name, np.array([strength]), np.array([negative]), size=size
+            )[0]
+            # Its magnitudes are float32: 15.999999 pixels would be cut to 15.
+            theirs = round(float(magnitudes[strength]), 5) if magnitudes.ndim else 0.0
+            theirs = -theirs if negative else theirs
+            done = run(name, own, batch)
+            for pixels, ours in zip(batch, done, strict=True):
+                expected = vision._apply_op(
+                    Image.fromarray(pixels), their_name, theirs, InterpolationMode.NEAREST,
+                    list(FILL),
+                )  # fmt: skip
+                difference = np.abs(ours.astype(int) - np.asarray(expected)).max(-1)
+                # torchvision's magnitudes are float32: a factor of 0.39999998 truncates 2 to 1.
+                one = name in ("color", "contrast", "brightness", "sharpness")
+                if name in _affine.MATRICES:
+                    difference = difference[clear(name, own, size, "nearest")]
+                assert (difference <= one).all(), (name, strength, negative)
+
+
+def test_trivialaugment_draws_operations_strengths_and_signs_evenly() -> None:
+    drawn = uniforms(60_000, 3)
+    names, values = trivialaugment.choose(drawn, size=(32, 48))
+    counts = {name: int((names == name).sum()) for name in trivialaugment.OPERATIONS}
+    assert all(abs(count - 60_000 / 14) < 5 * math.sqrt(60_000 / 14) for count in counts.values())
+    turned = values[names == "rotate"]
+    found, each = np.unique(np.abs(turned), return_counts=True)
+    assert np.allclose(found, np.arange(31) * 4.5) and each.min() > 0.6 * each.max()
+    assert 0.45 < (turned < 0).mean() < 0.55
+    moved = values[names == "translate_x"] * 48
+    assert np.allclose(moved, np.round(moved)) and np.abs(moved).max() == 32
+
+
+def test_trivialaugment_applies_what_it_draws() -> None:
+    pixels = torch.from_numpy(np.stack(images() * 10))
+    index = np.arange(len(pixels))
+    done = TrivialAugment(fill=FILL).batch(pixels, index, Draws(0, 0, len(pixels)))
+    columns = Draws(0, 0, len(pixels)).of("trivialaugment", index, 3)
+    names, values = trivialaugment.choose(columns, size=(23, 34))
+    expected = _ops.apply(pixels, names, values, fill=FILL, interpolation="nearest")
     assert torch.equal(done, expected) and not torch.equal(done, pixels)
 
 

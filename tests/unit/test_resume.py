@@ -45,7 +45,10 @@ SETTINGS: dict[str, list[Any]] = {
         {"name": "reduce_on_plateau", "patience": 0, "threshold": 0.5},
     ],
     "augment": [{"name": "none"}, {"name": "standard"}, {"name": "shift", "fraction": 0.1}],
-    "policy": [None, {"name": "randaugment", "mstd": 0.5}, {"name": "autoaugment"}],
+    "policy": [
+        None, {"name": "randaugment", "mstd": 0.5}, {"name": "autoaugment"},
+        {"name": "trivialaugment"},
+    ],
     "erase": [
         None, {"name": "cutout"}, {"name": "random_erasing", "prob": 1.0},
         {"name": "gridmask"}, {"name": "hide_and_seek"},
@@ -55,6 +58,7 @@ SETTINGS: dict[str, list[Any]] = {
     "averaging": [
         None, {"name": "ema", "half_life_epochs": 1, "ramp_beta": 15},
         {"name": "checkpoints", "count": 2, "which": "best"}, {"name": "swa", "start_epoch": 1},
+        {"name": "checkpoints", "count": 2, "which": "best", "ema": {"half_life_epochs": 1}},
     ],
     "model": [
         {"name": "resnet_small", "width": 4},

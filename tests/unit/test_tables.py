@@ -14,7 +14,13 @@ from ablation.errors import ConfigError
 from ablation.grid import Planner
 from ablation.markup import latex, markdown, to_csv, to_latex, to_markdown
 from ablation.stats import Summary, summarise
-from ablation.tables import difference_text, epochs_text, mean_text, study_tables
+from ablation.tables import (
+    _reached_entry,
+    difference_text,
+    epochs_text,
+    mean_text,
+    study_tables,
+)
 
 HOSTILE = r"<script>x</script> | $5_a$ & 50% #1 ~^ {b} \input{c} [d](e) *f* `g`"
 
@@ -148,6 +154,85 @@ def test_a_published_time_stands_beside_times_that_may_be_compared(tmp_path):
     for alone, text in ((True, "1.75 ± 0.00"), (False, "–")):
         data = collected(plan, tmp_path / str(alone), alone=alone)
         assert named(study_tables(data, config), "published").rows[0][5].text == text
+
+
+def test_a_published_gain_and_ratio_stand_beside_measured_ones(fig1, tmp_path):
+    one = {"where": "here", "variant": {"lr": 0.01}, "measures": "unstated"}
+    published = [
+        one | {"value": 14, "of": "gain"},
+        one | {"value": 0, "of": "gain", "relation": "about"},
+        one | {"value": 0.25, "of": "ratio", "metric": "train_time_s"},
+        one | {"value": 0.5, "of": "ratio"},
+    ]
+    config = study_copy(tmp_path, "more", published=published)
+    plan = Planner(config).plan("more", "demo")
+    data = collected(plan, tmp_path)
+    rows = named(study_tables(data, config), "published").rows
+    texts = [row[3].text for row in rows]
+    assert texts[:2] == ["+14 points to the baseline", "about +0 points to the baseline"]
+    assert texts[2:] == ["0.25 × the baseline's", "0.5 × the baseline's"]
+    variant = next(v for v in plan.variants if v.label == "lr=0.01")
+    mine, base = (data.values(v, "val_top1") for v in (variant, plan.baseline))
+    gain = sum(mine[s] - base[s] for s in mine) / 2
+    assert rows[0][5].sort == pytest.approx(gain)
+    assert rows[0][5].text.startswith(f"−{-gain:.2f} [")
+    assert rows[2][5].text == "1 ± 0 ×" and rows[2][6].text == "–"  # no best-epoch time
+    assert rows[3][5].sort == pytest.approx(sum(mine[s] / base[s] for s in mine) / 2)
+    best, other = (data.values(v, "best_val_top1") for v in (variant, plan.baseline))
+    assert rows[0][6].sort == pytest.approx(sum(best[s] - other[s] for s in best) / 2)
+
+
+def test_a_gain_of_no_variant_is_refused(tmp_path):
+    published = [{"where": "here", "value": 2, "of": "gain", "measures": "last"}]
+    config = study_copy(tmp_path, "more", published=published)
+    with pytest.raises(ConfigError, match="a gain is of one variant against the baseline: name"):
+        Planner(config).plan("more", "demo")
+
+
+def test_published_ranges_epochs_and_quantities(tmp_path):
+    """Epochs to an accuracy of the scale are measured, to another one not; a number that nothing
+    here measures stands by itself; parameters are a run's."""
+    where = {"where": "Table 1", "measures": "run"}
+    reached = {"metric": "epochs_to", "variant": {"lr": 0.1}, "relation": ">", "value": 3}
+    published = [
+        where | reached | {"threshold": 70},
+        where | reached | {"threshold": 71},
+        where | {"metric": None, "quantity": "CPU load (%)", "value": 30, "relation": "about"},
+        where | {"value": 80, "to": 82.5},
+        where | {"metric": "parameters", "value": 1663338},
+    ]
+    config = study_copy(tmp_path, "more", published=published)
+    data = collected(Planner(config).plan("more", "demo"), tmp_path)
+    table = named(study_tables(data, config), "published")
+    variant = next(v for v in data.plan.variants if v.axes == {"lr": 0.1})
+    expected = _reached_entry(data, variant, 70, "epochs_to").text
+    texts = [[entry.text for entry in row] for row in table.rows]
+    assert (
+        texts[0][2:7] == ["Epochs to 70 %", "> 3", "whole run", expected, "–"] and expected != "–"
+    )
+    assert texts[1][2:7] == ["Epochs to 71 %", "> 3", "whole run", "–", "–"]
+    assert texts[2][1:7] == ["–", "CPU load (%)", "about 30", "whole run", "–", "–"]
+    assert texts[3][3] == "80 to 82.5 %" and texts[3][6] == "–" != texts[3][5]
+    assert texts[4][2:4] == ["Trainable parameters", "1663338"]
+    assert len({tuple(record) for record in table.records}) == 1  # one CSV holds them all
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"threshold": 70}, "belongs to the metric epochs_to"),
+        ({"metric": "epochs_to", "threshold": 70}, "is of a variant"),
+        ({"metric": None}, "`quantity` belongs to"),
+        ({"quantity": "x"}, "`quantity` belongs to"),
+        ({"to": 1}, "a range goes from"),
+        ({"to": 90, "relation": "<"}, "a range goes from"),
+        ({"metric": None, "quantity": "x", "variant": {"lr": 0.1}, "of": "gain"}, "of a metric"),
+    ],
+)
+def test_a_published_number_that_contradicts_itself_is_refused(tmp_path, change, message):
+    entry = {"where": "here", "value": 80, "measures": "last"} | change
+    with pytest.raises(ConfigError, match=message):
+        Planner(study_copy(tmp_path, "more", published=[entry])).plan("more", "demo")
 
 
 def test_csv_has_full_precision(fig1):

@@ -29,6 +29,7 @@ from ablation.augment import (
     RandomErasing,
     Shift,
     Standard,
+    TrivialAugment,
 )
 from ablation.augment.base import Augmentation, Erasing, Mixing, Policy
 from ablation.averaging import AVERAGES, Checkpoints, Ema, Swa
@@ -110,6 +111,7 @@ ROWS = {
     Shift: Row("shift", wrong={"fraction": 1.5}, off={"fraction": 0, "flip": 0}),
     RandAugment: Row("randaugment", wrong={"m": 11}, off={"prob": 0}),
     AutoAugment: Row("autoaugment", wrong={"policy": "mnist"}, always=True),
+    TrivialAugment: Row("trivialaugment", wrong={"fill": 300}, always=True),
     Cutout: Row("cutout", wrong={"size": 0}, off={"prob": 0}),
     RandomErasing: Row("random_erasing", wrong={"scale": (0.5, 1.5)}, off={"prob": 0}),
     GridMask: Row("gridmask", wrong={"ratio": 1}, off={"prob": 0}),

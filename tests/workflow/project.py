@@ -66,13 +66,16 @@ def edit(folder: Path, path: str, old: str, new: str) -> None:
     file.write_text(text.replace(old, new))
 
 
-def snakemake(folder: Path, *args: str, check: bool = True) -> subprocess.CompletedProcess:
+def snakemake(
+    folder: Path, *args: str, check: bool = True, timeout: float = 600
+) -> subprocess.CompletedProcess:
     """Run Snakemake in the project; the error output is part of a failure's message."""
     # As a user's shell has it: the environment is not activated.
     env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
     done = subprocess.run(
         [Path(sys.executable).parent / "snakemake", "--cores", "2", *args],
-        cwd=folder, env=env, capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL,
+        cwd=folder, env=env, capture_output=True, text=True, timeout=timeout,
+        stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done

@@ -17,7 +17,7 @@ import pytest
 import study_figures
 from synthetic import collected, study_copy
 
-from ablation.errors import DataError
+from ablation.errors import DataError, UserError
 from ablation.grid import Planner
 from ablation.render import code_block, inline_svg
 from ablation.sentences import count, duration, listed
@@ -181,6 +181,21 @@ def test_a_report_with_a_range_test_and_with_energy(tmp_path):
     ):
         assert part in text, part
     assert "Loss over a rising learning rate" in (folder / "report.md").read_text()
+
+
+def test_a_study_that_the_scale_cannot_carry_is_listed_with_its_reason(tmp_path):
+    config = study_copy(tmp_path, "short", not_at={"demo": f"too short {HOSTILE}"}, title="Short")
+    collected(Planner(config).plan("aime_fig1_constant_lr", "demo"), tmp_path)
+    out = build(config, tmp_path, "demo", "aime_fig1_constant_lr")
+    args = ["--scale", "demo", "--results", str(tmp_path), "--out", str(out)]
+    args += ["--config-dir", str(config), "--studies"]
+    assert build_report.main([*args, "short", "aime_fig1_constant_lr"]) == 0
+    page = Page((out / "index.html").read_text())
+    assert "Not run at scale demo Study From Why Short AIME: Efficient" in page.text
+    assert f"too short {HOSTILE}" in page.text and "short" not in page.ids
+    assert "### Not run at scale demo" in (out / "report.md").read_text()
+    with pytest.raises(UserError, match="none of these studies is run at scale demo"):
+        build_report.main([*args, "short"])
 
 
 def test_a_report_of_nothing_yet(tmp_path):

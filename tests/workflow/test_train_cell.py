@@ -510,6 +510,33 @@ def test_a_cell_beside_others_says_so(bench: Bench) -> None:
     assert bench.file("a").read_bytes() == bench.file("b").read_bytes()
 
 
+def test_a_packed_cell_says_so(bench: Bench) -> None:
+    command = conftest.command("train_cell", *bench.args("a"), "--packed")
+    assert subprocess.run(command, cwd=REPO, capture_output=True, check=False).returncode == 0
+    assert bench.read("a", "timing.json")["alone"] is False
+
+
+def test_results_that_a_caller_deletes_are_put_back(bench: Bench) -> None:
+    """Snakemake deletes the outputs and the log of a job that was cut off; --keep is for it."""
+    command = conftest.command("train_cell", *bench.args("a"), "--keep")
+    log = bench.root / "log.txt"
+
+    def run() -> str:
+        with open(log, "a") as file:
+            done = subprocess.run(command, cwd=REPO, stderr=file, check=False)
+        assert done.returncode == 0, log.read_text()
+        return log.read_text()
+
+    run()
+    results = {path.name: path.read_bytes() for path in bench.file("a").parent.glob("[a-z]*.*")}
+    for path in (*bench.file("a").parent.glob("[a-z]*.*"), log):
+        path.unlink()
+    said = run()
+    assert "its results are put back" in said and said.count("epoch 1/3") == 1
+    after = {path.name: path.read_bytes() for path in bench.file("a").parent.glob("[a-z]*.*")}
+    assert after == results and "metrics.json" in after
+
+
 def test_the_record_says_how_to_train_the_cell_again(bench: Bench) -> None:
     began = time.time()
     bench.train("a")
@@ -523,3 +550,33 @@ def test_the_record_says_how_to_train_the_cell_again(bench: Bench) -> None:
     assert timing["peak_mem_gib"] > 0
     assert origin["device"] == "cpu" or origin["hardware"]["gpu"]
     assert origin["packages"]["torch"] and origin["dataset_digest"] == cell["dataset_digest"]
+
+
+# -- several ranks --------------------------------------------------------------------------------
+
+
+def test_a_cell_of_two_ranks_stops_as_asked_and_goes_on(bench: Bench) -> None:
+    """Through torchrun, on the CPU: the signal reaches the process that was started alone."""
+    bench.write(bench.base(batch_size=24, epochs=4, compute={"ranks": 2}))
+    whole = bench.train("whole")
+    log = bench.root / "cut.log"
+    with open(log, "w") as file:
+        process = subprocess.Popen(conftest.command("train_cell", *bench.args("cut")), stderr=file)
+        deadline = time.monotonic() + 240
+        while "epoch 1/4" not in log.read_text() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(timeout=240)
+    if code == 0:  # it was too quick: nothing left to stop
+        pytest.skip("the cell had ended before the signal")
+    assert code == 75, log.read_text()
+    assert list((bench.root / "cut/checkpoints").rglob("checkpoint.pt"))
+    assert bench.train("cut") == whole
+
+
+def test_the_error_of_a_rank_is_the_cells(bench: Bench) -> None:
+    bench.write(bench.base(compute={"ranks": 2, "sync_bn": True}))
+    done = bench.run("a", device="cpu")
+    assert done.returncode == 2 and "sync_bn is an operation of GPUs" in done.stderr
+    assert "one of the cell's 2 ranks has ended with an error" in done.stderr
+    assert not list(bench.root.rglob("metrics.json"))

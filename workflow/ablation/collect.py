@@ -31,6 +31,8 @@ EPOCH_METRICS = (
     "clean_top1",
     "clean_top5",
 )
+# Of the trained weights at the last epoch, in cells that evaluate an average of weights.
+RAW_METRICS = ("raw_val_loss", "raw_val_top1", "raw_val_top5")
 EPOCH_TIMES = ("train_time_s", "eval_time_s", "images_per_s")
 TIMING = (
     "train_time_s",
@@ -209,7 +211,8 @@ def runs_table(plan: StudyPlan, records: dict[str, CellRecord]) -> str:
 
 def epochs_table(plan: StudyPlan, records: dict[str, CellRecord]) -> str:
     """epochs.csv: a row for every epoch of every cell that is there."""
-    columns = [*_labels(plan), "status", "epoch", *EPOCH_METRICS, *EPOCH_TIMES, *READINGS]
+    measured = (*EPOCH_METRICS, *RAW_METRICS, *EPOCH_TIMES, *READINGS)
+    columns = [*_labels(plan), "status", "epoch", *measured]
     rows = []
     for cell in plan.cells:
         record = records.get(cell.id)
@@ -252,12 +255,14 @@ def run_columns(plan: StudyPlan) -> list[str]:
         "diverged_step",
         "epochs",
         *EPOCH_METRICS,
+        *RAW_METRICS,
         "best_val_top1",
         "best_val_top5",
         "best_epoch",
         *thresholds,
         *DIAGNOSIS,
         "noise_scale",
+        "parameters",
         *TIMING,
         "epoch_time_s",
         *READINGS,
@@ -290,12 +295,12 @@ def _run(plan: StudyPlan, cell: Cell, record: CellRecord | None) -> dict[str, An
     best, where = metrics.get("best") or {}, metrics.get("diverged_at") or {}
     row |= {"status": metrics["status"], "epochs": len(metrics["epochs"])}
     row |= {"diverged_epoch": where.get("epoch"), "diverged_step": where.get("step")}
-    row |= {key: (metrics.get("last") or {}).get(key) for key in EPOCH_METRICS}
+    row |= {key: (metrics.get("last") or {}).get(key) for key in (*EPOCH_METRICS, *RAW_METRICS)}
     row |= {f"best_{key}": best.get(key) for key in ("val_top1", "val_top5", "epoch")}
     for threshold in plan.scale.thresholds:
         row |= _time_to(record, threshold)
     row |= _diagnosed(record, cell)
-    row |= {"noise_scale": metrics.get("noise_scale")}
+    row |= {key: metrics.get(key) for key in ("noise_scale", "parameters")}
     row |= {key: record.timing[key] for key in TIMING}
     row |= {key: record.timing.get(key) for key in (*READINGS, "energy_source")}
     row |= {"epoch_time_s": _mean([t["train_time_s"] + t["eval_time_s"] for t in record.times])}

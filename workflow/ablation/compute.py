@@ -17,11 +17,12 @@ def prepare_torch(config: CellConfig, device: torch.device) -> None:
     compute = config.compute
     torch.set_num_threads(compute.threads)
     if device.type != "cuda":
-        if compute.tf32:
-            raise UserError(
-                "compute.tf32 is a number format of NVIDIA GPUs, and this cell runs on a CPU; "
-                "leave it out at this scale"
-            )
+        for key, what in (("tf32", "is a number format"), ("sync_bn", "is an operation")):
+            if getattr(compute, key):
+                raise UserError(
+                    f"compute.{key} {what} of GPUs, and this cell runs on a CPU; leave it out at "
+                    "this scale"
+                )
         return
     torch.backends.cudnn.benchmark = not compute.deterministic
     # fp32 means fp32 unless it is asked for: TF32 keeps 10 bits of the mantissa.
@@ -31,14 +32,24 @@ def prepare_torch(config: CellConfig, device: torch.device) -> None:
         torch.use_deterministic_algorithms(True)
 
 
-def choose_device(name: str) -> torch.device:
-    """`auto` is the first GPU if there is one. Call before anything else touches the GPU."""
+def choose_device(name: str, rank: int = 0) -> torch.device:
+    """`auto` is a GPU if there is one: that of the rank. Call before anything else touches it."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("no GPU can be used here; see what nvidia-smi says, or give --device cpu")
-    return torch.device(name)
+    if name == "cpu":
+        return torch.device(name)
+    if rank >= torch.cuda.device_count():
+        raise UserError(
+            f"rank {rank} of the cell has no GPU: the job has {torch.cuda.device_count()}; "
+            "compute.ranks wants a GPU each (gpus in the scale's resources)"
+        )
+    if "LOCAL_RANK" not in os.environ:
+        return torch.device("cuda")
+    torch.cuda.set_device(rank)
+    return torch.device("cuda", rank)
 
 
 def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager:

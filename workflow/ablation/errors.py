@@ -16,6 +16,10 @@ class ConfigError(UserError):
     """A configuration file is wrong: names the file, the key and the nearest valid name."""
 
 
+class NotAtScale(ConfigError):
+    """A study that its own file says a scale cannot carry: no mistake, it is not run there."""
+
+
 class DataError(UserError):
     """The source images, the lock or a beton are not what they should be."""
 

@@ -10,6 +10,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from .compute import autocast
+from .ranks import Ranks
 
 if TYPE_CHECKING:
     from .data.source import Source
@@ -64,20 +65,25 @@ def evaluate(
     device: torch.device,
     flip: bool = False,
     precision: str = "fp32",
+    ranks: Ranks | None = None,
 ) -> dict[str, float]:
     """Mean loss (without label smoothing), top-1 and top-5 in percent over `samples`.
 
     windows: (n, 4) int32 of all samples of the source; size: side of
     the images, pixels; flip: the mean of the logits for an image and its mirror image counts.
-    Every sample counts exactly once.
+    Every sample counts exactly once: several ranks share them out.
     """
+    ranks = ranks or Ranks()
+    # Batch norms count their statistics apart in each rank.
+    ranks.copy_first(model.buffers())
     was_training = model.training
     model.eval()
     loss = torch.zeros((), dtype=torch.float64, device=device)
     correct = torch.zeros(2, dtype=torch.int64, device=device)
-    counted = 0
+    counted = torch.zeros((), dtype=torch.int64, device=device)
+    mine = samples[ranks.number :: ranks.count]
     with torch.inference_mode():
-        for batch in source.batches(samples, windows, batch_size, size):
+        for batch in source.batches(mine, windows, batch_size, size):
             images = normalize(torch.from_numpy(batch.images).to(device))
             labels = torch.from_numpy(batch.labels).to(device)
             with autocast(precision, device):
@@ -88,7 +94,8 @@ def evaluate(
             correct += correct_counts(logits, labels)
             counted += len(labels)
     model.train(was_training)
-    if counted != len(samples):
-        raise RuntimeError(f"evaluated {counted} of {len(samples)} samples")
-    top1, top5 = (100.0 * correct.double() / counted).tolist()
-    return {"loss": loss.item() / counted, "top1": top1, "top5": top5}
+    loss, correct, total = ranks.sum(loss), ranks.sum(correct), int(ranks.sum(counted))
+    if total != len(samples):
+        raise RuntimeError(f"evaluated {total} of {len(samples)} samples")
+    top1, top5 = (100.0 * correct.double() / total).tolist()
+    return {"loss": loss.item() / total, "top1": top1, "top5": top5}

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from . import stats
-from .collect import at_scale, run_columns, threshold_name
+from .collect import RAW_METRICS, at_scale, run_columns, threshold_name
 from .errors import DataError
 from .grid import StudyPlan, Variant, format_value
 from .metrics import METRICS
@@ -57,6 +57,8 @@ class StudyData:
 
     def values(self, variant: Variant, metric: str) -> dict[int, float]:
         """Value by seed. A diverged run counts at chance where the metric is an accuracy."""
+        if metric in RAW_METRICS and variant.training.averaging is None:
+            return {}
         guess = stats.chance(metric, self.classes)
         found = {}
         for run in self.of(variant).to_dict("records"):
@@ -79,6 +81,11 @@ class StudyData:
         found = stats.paired_difference(self.values(variant, metric), self.values(other, metric))
         lost = any(self.of(v, "completed").empty for v in (variant, other))
         return stats.Summary(found.n, found.mean) if lost else found
+
+    def ratio(self, variant: Variant, other: Variant, metric: str) -> stats.Summary:
+        """Mean of variant / other, paired by seed."""
+        values, others = self.values(variant, metric), self.values(other, metric)
+        return stats.summarise(values[s] / others[s] for s in values if others.get(s))
 
     def epochs_to(
         self, variant: Variant, threshold: float, kind: str = "epochs_to"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from .claim_plan import PlannedClaim, plan_claims
+from .claim_plan import PlannedClaim, check_one_decision, plan_claims
 from .config.claim import Register
 from .config.dataset import DatasetConfig, DatasetLock
 from .config.explain import tag
@@ -23,10 +24,11 @@ from .config.load import (
     validate,
 )
 from .config.recipe import CellConfig, Described, RecipeConfig, Training
+from .config.resources import Resources, Site, combined
 from .config.scale import ScaleConfig
 from .config.study import StudyConfig
 from .dataset_id import beton_digest
-from .errors import ConfigError, nearest
+from .errors import ConfigError, NotAtScale, nearest
 from .identity import cell_id, digest
 from .models import MODELS
 from .models.zoo import arch_names
@@ -118,8 +120,8 @@ class StudyPlan:
         datasets = {c.dataset.name: c.dataset.config.model_dump(mode="json") for c in self.cells}
         return digest(
             [
-                self.config.model_dump(mode="json"),
-                self.recipe.model_dump(mode="json"),
+                self.config.model_dump(mode="json", exclude={"resources"}),
+                self.recipe.model_dump(mode="json", exclude={"resources"}),
                 self.scale.model_dump(mode="json", exclude={"resources"}),
                 datasets,
                 [[c.id, c.variant.label] for c in self.cells],
@@ -153,6 +155,21 @@ class StudyPlan:
                     lines[f"{cell.variant.label}: {key}: {line}"] = None
         return list(lines)
 
+    def resources(self, site: Site) -> Resources:
+        """What a cell asks of the cluster: the site's, the scale's, the recipe's, the study's."""
+        parts = (self.recipe.resources, self.config.resources)
+        otherwise = [part[self.scale_name] for part in parts if self.scale_name in part]
+        content = combined(site, self.scale.resources, *otherwise)
+        where = f"resources of study {self.name} at scale {self.scale_name}"
+        found = validate(Resources, content, where)
+        for ranks in {cell.config.compute.ranks for cell in self.cells}:
+            if found.gpus and found.gpus != ranks:
+                raise ConfigError(
+                    f"{where}: gpus is {found.gpus}, but compute.ranks of its cells is {ranks}: "
+                    "each rank has a GPU of its own"
+                )
+        return found
+
     def cell(self, cell: str) -> Cell:
         """The cell of an id, of the study or one that it needs; ConfigError when there is none."""
         for candidate in (*self.cells, *self.parents):
@@ -172,11 +189,35 @@ class Planner:
         """Variants whose cells are being made, each for the weights that the one before needs."""
 
     def plan(self, study: str, scale: str) -> StudyPlan:
-        """The plan of one study at one scale; every mistake in its files is a ConfigError."""
+        """The plan of one study at one scale; every mistake in its files is a ConfigError, and
+        NotAtScale says that the study has no comparison to make there."""
+        self._check_carried(study, scale)
         outline = self._outline(study, scale)
         seeds = outline.config.seed_list[: outline.scale.max_seeds]
         cells = tuple(self._cell(outline, v, seed) for v in outline.variants for seed in seeds)
         return replace(outline, cells=cells)
+
+    def _check_carried(self, study: str, scale: str) -> None:
+        config = load_study(self.config_dir, study)
+        where = f"{self.config_dir / 'studies' / study}.yaml"
+        for name in config.not_at:
+            find(self.config_dir, "scales", name, f"{where}: not_at")
+        if scale in config.not_at:
+            raise NotAtScale(f"{where}: not run at scale {scale}: {config.not_at[scale]}")
+
+    def plans(
+        self, studies: Iterable[str], scale: str
+    ) -> tuple[dict[str, StudyPlan], dict[str, str]]:
+        """(study -> plan, study -> why it is not run at this scale by its own file)."""
+        plans: dict[str, StudyPlan] = {}
+        not_run: dict[str, str] = {}
+        for study in studies:
+            try:
+                plans[study] = self.plan(study, scale)
+            except NotAtScale as reason:
+                not_run[study] = str(reason)
+        check_one_decision(plans.values())
+        return plans, not_run
 
     def _outline(self, study: str, scale: str) -> StudyPlan:
         """The plan without its cells."""
@@ -193,6 +234,12 @@ class Planner:
         at = f"{where} at scale {scale}"
         variants = tuple(_variants(config, recipe, scale_config, where, at))
         recipe_where = str(self.config_dir / "recipes" / f"{config.recipe}.yaml")
+        for config_where, resources in (
+            (recipe_where, recipe.resources),
+            (where, config.resources),
+        ):
+            for name in resources:
+                find(self.config_dir, "scales", name, f"{config_where}: resources")
         _check_described(config, recipe, variants, where)
         _check_described(recipe, recipe, variants, recipe_where)
         _check_distinct(variants, where, at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from .errors import UserError
 from .evaluate import Normalize, correct_counts
 from .losses.distillation import distillation_loss
 from .models.weights import load_start
+from .ranks import Ranks
 from .teacher import Teacher
 
 
@@ -28,13 +30,14 @@ class Learner:
         device: torch.device,
         *,
         steps_per_epoch: int,
+        ranks: Ranks | None = None,
         start: dict[str, torch.Tensor] | None = None,
         teacher: Teacher | None = None,
     ) -> None:
         """start: weights that the training starts from; the seed's random ones without."""
         self.config, self.classes, self.device = config, classes, device
         self.normalize, self.teacher = normalize, teacher
-        self.steps_per_epoch = steps_per_epoch
+        self.steps_per_epoch, self.ranks = steps_per_epoch, ranks or Ranks()
         self.format = memory_format(config)
         torch.manual_seed(torch_seed("weights", config.seed))
         self.model = config.model.build(classes)
@@ -46,7 +49,7 @@ class Learner:
                 self.model, start, head=given.head, classes=classes, where=given.weights.label
             )
         self.model.to(device, memory_format=self.format)
-        self.forward = torch.compile(self.model) if config.compute.compile else self.model
+        self.forward = self._forward()
         self.optimizer = config.optimizer.start(self.model)
         fp16 = config.precision == "fp16"
         self.scaler = torch.amp.GradScaler(device.type) if fp16 else None
@@ -56,23 +59,29 @@ class Learner:
                 self.model, steps_per_epoch=steps_per_epoch, epochs=config.epochs
             )
 
+    def _forward(self) -> torch.nn.Module:
+        """What is called in training: the model, with its gradients averaged over the ranks."""
+        compute, forward = self.config.compute, self.model
+        if compute.sync_bn:
+            forward = self.model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(self.model)
+        if self.ranks.count > 1:
+            devices = [self.device] if self.device.type == "cuda" else None
+            forward = torch.nn.parallel.DistributedDataParallel(self.model, device_ids=devices)
+        return torch.compile(forward) if compute.compile else forward
+
     def _try_model(self) -> None:
-        """One image through the model: a model that wants another image size is told at once."""
+        """One image of each size through the model, and through its teacher: a model that wants
+        another image size is told at once."""
         config = self.config
-        growing, val_size = config.progressive_resize, config.val_img_size
-        sizes = {config.img_size, val_size, growing and growing.start_size} - {None}
+        growing = config.progressive_resize
+        trained = {config.img_size, growing.start_size if growing else config.img_size}
+        shown = {config.val_img_size or config.img_size} | trained
         self.model.eval()
-        for size in sorted(sizes):
-            try:
-                with torch.inference_mode():
-                    self.model(torch.zeros(1, 3, size, size))
-            except (AssertionError, RuntimeError, ValueError) as error:
-                if "memory" in str(error).lower():
-                    raise
-                why = str(error).splitlines()[0] if str(error) else type(error).__name__
-                raise UserError(
-                    f"the model {config.model.label} does not take images of img_size {size}: {why}"
-                ) from None
+        for size in sorted(shown):
+            _try(self.model, config.model.label, size, torch.device("cpu"))
+        if self.teacher is not None:
+            for size in sorted(trained):
+                _try(self.teacher, config.distill.teacher.label, size, self.device)
 
     # -- one update -------------------------------------------------------------------------------
 
@@ -81,7 +90,8 @@ class Learner:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """One step of the optimizer; returns the batch's mean loss and its right answers.
 
-        epoch and step count from 0. The answers, (2,) int64, are those right at the first and
+        batch: this rank's part of it, of which loss and answers are; epoch and step count from 0.
+        The answers, (2,) int64, are those right at the first and
         among the five first; of a blended image the label with the larger share counts.
         """
         self.model.zero_grad(set_to_none=True)
@@ -89,14 +99,17 @@ class Learner:
         loss, hits = torch.zeros((), device=self.device), 0
         for part in range(parts):
             rows = slice(part * len(batch.index) // parts, (part + 1) * len(batch.index) // parts)
+            number = self.ranks.number * parts + part  # of the part within the whole batch
             # Whatever the model itself draws (dropout) is a function of seed, epoch and step.
-            where = (epoch, step) if part == 0 else (epoch, step, part)
+            where = (epoch, step) if number == 0 else (epoch, step, number)
             torch.manual_seed(torch_seed("model", self.config.seed, *where))
-            images, targets = self.inputs(batch, rows, draws, step * parts + part)
+            number += step * parts * self.ranks.count
+            images, targets = self.inputs(batch, rows, draws, number)
             with autocast(self.config.precision, self.device):
                 logits = self.forward(images)
             value = self._loss(logits.float(), images, targets) / parts
-            (value if self.scaler is None else self.scaler.scale(value)).backward()
+            with self._apart(part < parts - 1):
+                (value if self.scaler is None else self.scaler.scale(value)).backward()
             loss = value.detach() if parts == 1 else loss + value.detach()
             labels = targets if targets.ndim == 1 else targets.argmax(1)
             hits = hits + correct_counts(logits.detach(), labels)
@@ -104,6 +117,12 @@ class Learner:
         if self.average is not None:
             self.average.after_step(self.model, epoch * self.steps_per_epoch + step + 1)
         return loss, hits
+
+    def _apart(self, apart: bool) -> contextlib.AbstractContextManager:
+        """Ranks exchange the gradients of a batch once, with those of its last part."""
+        if not apart or self.ranks.count == 1:
+            return contextlib.nullcontext()
+        return self.forward.no_sync()
 
     def inputs(
         self, batch: Batch, rows: slice, draws: Draws, number: int
@@ -172,6 +191,19 @@ class Learner:
             self.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
+
+
+def _try(model: Any, label: str, size: int, device: torch.device) -> None:
+    try:
+        with torch.inference_mode():
+            model(torch.zeros(1, 3, size, size, device=device))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        if "memory" in str(error).lower():
+            raise
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"the model {label} does not take images of img_size {size}: {why}"
+        ) from None
 
 
 class _Optimizer:

@@ -84,6 +84,7 @@ class Lease:
             "pid": os.getpid(),
             "started": psutil.Process().create_time(),
             "job": os.environ.get("SLURM_JOB_ID"),
+            "node": os.environ.get("SLURMD_NODENAME"),
         }
         mine = self.path.with_name(f".{self.path.name}.{self.token}")
         try:

@@ -32,10 +32,12 @@ from .identity import digest
 from .learner import Learner
 from .meters import open_meter
 from .provenance import hardware_kind
+from .ranks import Ranks
 from .record import finite, steps_of
 from .teacher import Teacher
 
 _CHECK_EVERY = 50  # steps between looks at the loss: each look waits for the GPU
+_ASK_EVERY = 10  # steps between the ranks' agreements on whether to stop
 _SAY_EVERY_S = 15.0
 _RESIDENT_EVAL_BATCH = {"cpu": 128, "cuda": 1000}  # the fastest; activations stay in the cache
 
@@ -90,30 +92,24 @@ class Trainer:
         stop: Callable[[], bool] = lambda: False,
         before_save: Callable[[], None] = lambda: None,
         alone: Callable[[], bool] = lambda: True,
+        ranks: Ranks | None = None,
         start: dict[str, torch.Tensor] | None = None,
         teacher: Teacher | None = None,
     ) -> None:
         """start: weights that the training starts from, in place of random ones."""
         self.config, self.cell_id, self.device = config, cell_id, device
+        self.ranks = ranks or Ranks()
         self.checkpoint_path = checkpoint_path
         self.say, self.stop, self.before_save, self.alone = say, stop, before_save, alone
         self.state = State()
         self.began = time.time()
         self.earlier_wall_s = 0.0
         prepare_torch(config, device)
-        self.train_set = open_source(
-            config.reading,
-            betons / "train.beton",
-            split="train",
-            share=config.train_share,
-            workers=workers,
-        )
-        self.val_set = open_source(
-            config.reading,
-            betons / "val.beton",
-            split="val",
-            share=config.val_share,
-            workers=workers,
+        self.train_set, self.val_set = (
+            open_source(
+                config.reading, betons / f"{split}.beton", split=split, share=share, workers=workers
+            )
+            for split, share in (("train", config.train_share), ("val", config.val_share))
         )
         self.steps_per_epoch = len(self.train_set) // config.batch_size
         if self.steps_per_epoch == 0:
@@ -121,19 +117,21 @@ class Trainer:
                 f"batch_size {config.batch_size} is larger than the {len(self.train_set)} images "
                 f"that train_share {config.train_share:g} leaves of {betons / 'train.beton'}"
             )
+        normalize, steps = Normalize.of(lock.mean, lock.std, device), self.steps_per_epoch
+        given = {"ranks": self.ranks, "start": start, "teacher": teacher}
         self.learner = Learner(
-            config,
-            len(lock.classes),
-            Normalize.of(lock.mean, lock.std, device),
-            device,
-            steps_per_epoch=self.steps_per_epoch,
-            start=start,
-            teacher=teacher,
+            config, len(lock.classes), normalize, device, steps_per_epoch=steps, **given
         )
         self.final: torch.nn.Module | None = None
-        self.meter = open_meter(device)
+        self.meter = open_meter(*self._metered_devices())
         clean = generator("clean").permutation(len(self.train_set))
         self.clean_samples = np.sort(clean[: config.measure.clean_images])
+
+    def _metered_devices(self) -> list[torch.device]:
+        """All devices of the cell, for the one rank that reads meters."""
+        if not self.ranks.first or self.device.type != "cuda":
+            return [self.device] if self.ranks.first else []
+        return [torch.device("cuda", number) for number in range(self.ranks.count)]
 
     # -- the whole -------------------------------------------------------------------------------
 
@@ -176,7 +174,7 @@ class Trainer:
             if time.perf_counter() - said > _SAY_EVERY_S:
                 said = time.perf_counter()
                 self._say_progress(said - began, state.step - first)
-            if state.step < self.steps_per_epoch and self.stop():
+            if state.step < self.steps_per_epoch and self._asked_to_stop():
                 self._check_finite(losses, first)
                 self._add_up(losses, correct, first, began)
                 self._stop()
@@ -190,8 +188,10 @@ class Trainer:
         order = draws.order()[: self.steps_per_epoch * config.batch_size]
         sizes = np.tile(self.train_set.sizes, (config.repeated_augment, 1))
         windows = config.augment.windows(sizes, draws, crop_ratio=config.val_crop_ratio)
-        rest = order[first * config.batch_size :]
-        return draws, self.train_set.batches(rest, windows, config.batch_size, size)
+        # Every rank has its part of every batch: the batch is the same whatever their number.
+        parts = order.reshape(self.steps_per_epoch, self.ranks.count, -1)
+        mine = parts[first:, self.ranks.number].reshape(-1)
+        return draws, self.train_set.batches(mine, windows, parts.shape[2], size)
 
     def train_step(self, batch: Batch, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
         """One update; returns the batch's mean loss and its right answers (first, among five)."""
@@ -236,8 +236,14 @@ class Trainer:
         state.alone = state.alone and self.alone()
         self._say_epoch(record, times)
         self.save()
-        if state.epoch < self.config.epochs and self.stop():
+        if state.epoch < self.config.epochs and self._asked_to_stop():
             self._stop(saved=True)
+
+    def _asked_to_stop(self) -> bool:
+        """Whether to stop here; all ranks say the same."""
+        if self.ranks.count == 1:
+            return self.stop()
+        return self.state.step % _ASK_EVERY == 0 and self.ranks.any(self.stop(), self.device)
 
     # -- parts -----------------------------------------------------------------------------------
 
@@ -247,20 +253,21 @@ class Trainer:
         At the last epoch those of the trained weights themselves stand beside it.
         """
         learner, number = self.learner, self.state.epoch + 1
-        last = number == self.config.epochs
-        if learner.average is None:
-            val = self._evaluate(learner.model, self.val_set, np.arange(len(self.val_set)))
+        last, average = number == self.config.epochs, self.learner.average
+        if average is None:
+            val = self._validation(learner.model)
             return _prefixed("val", val) | _prefixed("clean", self._clean(learner.model))
-        trained = None
-        if last or learner.average.wants_trained(number):
-            trained = self._evaluate(learner.model, self.val_set, np.arange(len(self.val_set)))
-        learner.average.after_epoch(learner.model, number, trained["top1"] if trained else 0.0)
-        model = self.averaged_model()
-        if model is not None or trained is None:
-            model = model or learner.model
-            val = self._evaluate(model, self.val_set, np.arange(len(self.val_set)))
+        trained, judged = None, self._with(average.judged(number))
+        if last or average.wants_trained(number):
+            trained = self._validation(learner.model)
+        known = trained if judged is None else self._validation(judged)
+        average.after_epoch(learner.model, number, known["top1"] if known else 0.0)
+        # An average that was judged is, but for the last epoch, also what is evaluated.
+        model = self.averaged_model() if judged is None or last else judged
+        if model is None:
+            model, val = learner.model, trained or self._validation(learner.model)
         else:
-            model, val = learner.model, trained
+            val = known if model is judged else self._validation(model)
         self.final = model if last else None
         raw = trained if last else dict.fromkeys(("loss", "top1", "top5"))
         return (
@@ -268,6 +275,17 @@ class Trainer:
             | _prefixed("raw_val", raw)
             | _prefixed("clean", self._clean(model))
         )
+
+    def _validation(self, model: torch.nn.Module) -> dict[str, float]:
+        return self._evaluate(model, self.val_set, np.arange(len(self.val_set)))
+
+    def _with(self, weights: dict[str, torch.Tensor] | None) -> torch.nn.Module | None:
+        """A copy of the model with other weights; None without any."""
+        if weights is None:
+            return None
+        model = copy.deepcopy(self.learner.model)
+        model.load_state_dict(weights)
+        return model.eval()
 
     def final_model(self) -> torch.nn.Module:
         """The model that the cell yields: of the average of weights where there is one."""
@@ -280,13 +298,13 @@ class Trainer:
     def averaged_model(self) -> torch.nn.Module | None:
         """A copy of the model with the average of weights of the current epoch, if there is one."""
         average, config = self.learner.average, self.config
-        weights = average.weights(self.state.epoch + 1)
-        if weights is None:
-            return None
-        model = copy.deepcopy(self.learner.model)
-        model.load_state_dict(weights)
-        if average.bn_images:
-            steps = min(self.steps_per_epoch, math.ceil(average.bn_images / config.batch_size))
+        # (A cell that is resumed after its last epoch is one epoch further.)
+        number = self.state.epoch + 1
+        model = self._with(average.weights(number))
+        if model is not None and (images := average.bn_images(number)):
+            # Of several ranks the first one's part of the images counts.
+            a_step = config.batch_size // self.ranks.count
+            steps = min(self.steps_per_epoch, math.ceil(images / a_step))
             # The images of one epoch more than there are: their draws are nobody else's.
             draws, batches = self.epoch_batches(config.epochs)
             everything = slice(None)
@@ -296,7 +314,8 @@ class Trainer:
             )
             torch.manual_seed(torch_seed("recalibrate", config.seed))
             update_bn(shown, model)
-        return model.eval()
+            model.eval()
+        return model
 
     def _evaluate(
         self, model: torch.nn.Module, source: Source, samples: np.ndarray
@@ -316,6 +335,7 @@ class Trainer:
             device=self.device,
             flip=config.flip_tta,
             precision=config.precision,
+            ranks=self.ranks,
         )
 
     def _clean(self, model: torch.nn.Module) -> dict[str, float | None]:
@@ -327,24 +347,29 @@ class Trainer:
         return self._evaluate(model, self.train_set, self.clean_samples)
 
     def _check_finite(self, losses: torch.Tensor, first: int) -> None:
-        done = losses[first : self.state.step]
+        done = self._mean(losses[first : self.state.step])
         bad = (~done.isfinite()).nonzero()
         if len(bad):
             step = first + int(bad[0])
-            self._record_steps(losses[first:step], first)
+            self._record_steps(done[: int(bad[0])], first)
             self.state.diverged_at = {"epoch": self.state.epoch + 1, "step": step + 1}
             raise Diverged
+
+    def _mean(self, losses: torch.Tensor) -> torch.Tensor:
+        """Losses of whole batches: the mean over the ranks' equal parts."""
+        return self.ranks.sum(losses) / self.ranks.count
 
     def _add_up(
         self, losses: torch.Tensor, correct: torch.Tensor, first: int, began: float
     ) -> None:
         """Add what this attempt has done of the epoch to the epoch's sums, in double precision."""
         state, batch = self.state, self.config.batch_size
-        top1, top5 = correct.tolist()
+        losses = self._mean(losses[first : state.step])
+        top1, top5 = self.ranks.sum(correct).tolist()
         # One addition a step, in order: the sum is the same however the epoch was cut.
-        for value in losses[first : state.step].tolist():
+        for value in losses.tolist():
             state.sums[0] += value * batch
-        self._record_steps(losses[first : state.step], first)
+        self._record_steps(losses, first)
         state.sums[1] += top1
         state.sums[2] += top5
         state.train_time_s += time.perf_counter() - began
@@ -357,13 +382,15 @@ class Trainer:
 
     def save(self) -> None:
         """Write the whole state to the checkpoint."""
-        self.before_save()
-        self.state.wall_time_s = self.wall_time_s()
-        checkpoint.save(
-            self.checkpoint_path,
-            self.cell_id,
-            {**self.learner.state_dict(), "state": vars(self.state)},
-        )
+        if self.ranks.first:
+            self.before_save()
+            self.state.wall_time_s = self.wall_time_s()
+            checkpoint.save(
+                self.checkpoint_path,
+                self.cell_id,
+                {**self.learner.state_dict(), "state": vars(self.state)},
+            )
+        self.ranks.wait()
 
     def wall_time_s(self) -> float:
         """Seconds since the start of the process, and those of earlier attempts."""

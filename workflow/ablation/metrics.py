@@ -27,6 +27,8 @@ METRICS = {
         Metric("val_top5", "Top-5", "%", "higher", "{:.2f}"),
         Metric("val_loss", "Validation loss", "", "lower", "{:.4f}"),
         Metric("best_val_top1", "Best-epoch top-1", "%", "higher", "{:.2f}"),
+        Metric("raw_val_top1", "Top-1 of the trained weights", "%", "higher", "{:.2f}"),
+        Metric("best_epoch", "Best epoch", "", "neither", "{:.1f}"),
         Metric("train_top1", "Running train top-1", "%", "higher", "{:.2f}"),
         Metric("train_top5", "Running train top-5", "%", "higher", "{:.2f}"),
         Metric("train_loss", "Train loss", "", "lower", "{:.4f}"),
@@ -47,6 +49,7 @@ METRICS = {
         Metric("cpu_energy_j", "CPU energy", "J", "lower", "{:.0f}"),
         Metric("gpu_load_percent", "GPU load", "%", "neither", "{:.0f}"),
         Metric("gpu_power_w", "GPU power", "W", "lower", "{:.1f}"),
+        Metric("parameters", "Trainable parameters", "", "neither", "{:.0f}"),
         Metric("peak_mem_gib", "Peak memory", "GiB", "lower", "{:.2f}"),
     )
 }
@@ -58,7 +61,8 @@ TIME_METRICS = ("train_time_s", "eval_time_s", "epoch_time_s", "images_per_s", *
 FIGURE_METRICS = tuple(key for key in METRICS if key not in TIME_METRICS)
 # A curve needs a value each epoch; these have one a run.
 RUN_METRICS = (
-    *("best_val_top1", "peak_mem_gib", "noise_scale", "clean_gap", "running_gap"),
+    *("best_val_top1", "best_epoch", "raw_val_top1", "parameters", "peak_mem_gib"),
+    *("noise_scale", "clean_gap", "running_gap"),
     *("val_loss_spikes", "val_loss_spike_height"),
 )
 EPOCH_METRICS = tuple(k for k in FIGURE_METRICS if k not in RUN_METRICS)

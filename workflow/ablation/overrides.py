@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from .averaging import Ema
+from .averaging import Checkpoints, Ema
 from .config.load import validate
 from .config.recipe import Training
 from .config.scale import ScaleConfig
@@ -56,22 +56,30 @@ def at_scale(training: Training, scale: ScaleConfig, where: str) -> Training:
     keeps its share of the training. Learning rate, schedule, augmentation, dropout and stochastic
     depth: as they are.
     """
-    epochs = max(1, round(training.epochs / scale.epochs_divide_by))
+    shorter = round(training.epochs / scale.epochs_divide_by)
+    epochs = scale.epochs.get(training.epochs, max(1, shorter))
     content = _stretch(training, epochs, training.epochs)
+    if isinstance(training.averaging, Checkpoints) and round(training.averaging.count) > 1:
+        # The fewest that are an average: ten of 610 epochs would be none of twenty.
+        content["averaging"]["count"] = max(2.0, content["averaging"]["count"])
     content["epochs"] = epochs
     content["lr"] = training.absolute_lr
-    content["batch_size"] = _divide_batch(training.batch_size, scale.batch_divide_by, where)
+    content["batch_size"] = _map_batch(training.batch_size, scale, where)
     content["dataset"] = scale.datasets.get(training.dataset, training.dataset)
-    content["train_share"] = training.train_share * scale.train_share
+    here = scale.train_shares.get(training.train_share, training.train_share * scale.train_share)
+    content["train_share"] = here
     content["val_share"] = training.val_share * scale.val_share
     _map_sizes(content, training, scale, where)
     if training.model.label in scale.models:
         content["model"] = _stand_in(training.model, scale.models[training.model.label])
     _map_weights(content, training, scale)
-    for key in ("val_crop_ratio", "compute", "measure"):
+    for key in ("val_crop_ratio", "compute"):
         replacement = getattr(scale, key)
         if replacement is not None:
             content[key] = replacement
+    if scale.measure is not None:
+        images = round(scale.measure.clean_images * here / scale.train_share)
+        content["measure"] = scale.measure.model_dump() | {"clean_images": images}
     _refuse_counted_in_updates(training, content, where)
     return validate(Training, content, where)
 
@@ -116,12 +124,15 @@ def _map_weights(content: dict[str, Any], training: Training, scale: ScaleConfig
 def _refuse_counted_in_updates(training: Training, content: dict[str, Any], where: str) -> None:
     """A decay per update means another half-life where a training has other updates."""
     mapped = ("epochs", "batch_size", "dataset", "train_share")
-    if not isinstance(training.averaging, Ema) or training.averaging.decay is None:
+    ema, key = training.averaging, "averaging"
+    if isinstance(ema, Checkpoints):
+        ema, key = ema.ema, "averaging.ema"
+    if not isinstance(ema, Ema) or ema.decay is None:
         return
-    if any(content[key] != getattr(training, key) for key in mapped):
+    if any(content[name] != getattr(training, name) for name in mapped):
         raise ConfigError(
-            f"{where}: averaging.decay counts in updates, which are others at this scale; give "
-            "averaging.half_life_epochs instead (ln 0.5 / ln decay updates)"
+            f"{where}: {key}.decay counts in updates, which are others at this scale; give "
+            f"{key}.half_life_epochs instead (ln 0.5 / ln decay updates)"
         )
 
 
@@ -138,7 +149,10 @@ def _stand_in(model: Model, other: Model) -> dict[str, Any]:
     return content
 
 
-def _divide_batch(batch_size: int, divisor: float, where: str) -> int:
+def _map_batch(batch_size: int, scale: ScaleConfig, where: str) -> int:
+    if batch_size in scale.batch_sizes:
+        return scale.batch_sizes[batch_size]
+    divisor = scale.batch_divide_by
     size = batch_size / divisor
     if abs(size - round(size)) > 1e-9 or round(size) < 1:
         raise ConfigError(

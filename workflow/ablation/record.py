@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import math
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +140,30 @@ def write_results(
         write_text(folder / "metrics.json", stable_json(metrics) + "\n")
     except OSError as error:
         raise disk_error(folder, error) from None
+
+
+def adopt(kept: Path, folder: Path) -> None:
+    """Put a cell's results, whole in `kept`, into `folder`; `metrics.json` comes last.
+
+    Snakemake deletes the outputs of a job that failed, was interrupted or shared its fate with
+    other cells: what was trained by then is put back from here. Links take no room.
+    """
+    try:
+        for name in RESULTS:
+            temporary = folder / f".{name}.{os.getpid()}.tmp"
+            temporary.unlink(missing_ok=True)
+            os.link(kept / name, temporary)
+            os.utime(temporary)  # newer than the job's inputs
+            os.replace(temporary, folder / name)
+            temporary.unlink(missing_ok=True)  # a rename onto the same file does nothing
+    except OSError as error:
+        raise disk_error(folder, error) from None
+
+
+def release(folder: Path) -> None:
+    """Drop what `adopt` puts back, once the results in `folder` are known to stay."""
+    if (folder / "metrics.json").is_file():
+        shutil.rmtree(folder / ".kept", ignore_errors=True)
 
 
 def complete(folder: Path, cell_id: str) -> bool:

@@ -15,10 +15,11 @@ from typing import Any
 from . import sentences
 from .captions import caption
 from .claim_plan import check_one_decision
-from .claims import verdicts
+from .claims import NOT_HERE, NOT_TESTED, verdicts
 from .collect import CellRecord, log_of, read_cell, scaled_axes
 from .config.load import load_study
-from .errors import ConfigError, DataError
+from .config.study import StudyConfig
+from .errors import ConfigError, DataError, NotAtScale, UserError
 from .files import write_text
 from .frames import StudyData, load
 from .grid import Cell, Planner
@@ -61,10 +62,16 @@ def build(place: Place) -> None:
 def gather(place: Place) -> dict[str, Any]:
     """All that the templates show."""
     planner = Planner(place.config_dir)
-    studies = []
+    studies, not_run = [], []
     for name in place.studies:
-        folder, plan = place.study(name), planner.plan(name, place.scale)
+        try:
+            folder, plan = place.study(name), planner.plan(name, place.scale)
+        except NotAtScale:
+            not_run.append(load_study(place.config_dir, name))
+            continue
         studies.append(load(plan, folder / "runs.csv", folder / "epochs.csv"))
+    if not studies:
+        raise UserError(f"none of these studies is run at scale {place.scale}")
     records = _records(studies, place.cells)
     names = {t.dataset for d in studies for v in d.plan.variants for t in (v.document, v.training)}
     titles = {name: title_of(name, place.config_dir) for name in names}
@@ -76,6 +83,7 @@ def gather(place: Place) -> dict[str, Any]:
         "facts": _facts(studies, records),
         "claims": _claims(studies, planner),
         "overview": _overview(studies),
+        "not_run": _not_run(not_run, place.scale),
         "studies": [_study(data, records, place) for data in studies],
         "hardware": _hardware(records),
         "versions": _versions(records),
@@ -167,20 +175,33 @@ def _claims(studies: list[StudyData], planner: Planner) -> list[tuple[Table, str
         return []
     check_one_decision(data.plan for data in studies)
     found = {v.planned.number: (v, data.plan.name) for data in studies for v in verdicts(data)}
-    tables = document_tables(planner.register, found, _testing(planner.config_dir))
+    absent = _absent(planner.config_dir, studies[0].plan.scale_name)
+    tables = document_tables(planner.register, found, absent)
     return [(table, tally(table)) for table in tables]
 
 
-def _testing(config_dir: Path) -> dict[int, str]:
-    """Number of a claim -> the study that tests it, of all studies that can be read."""
+def _absent(config_dir: Path, scale: str) -> dict[int, str]:
+    """What is said of a claim whose study is not in the report, of all studies that can be read."""
     found = {}
     for path in sorted((config_dir / "studies").glob("*.yaml")):
         try:
-            claims = load_study(config_dir, path.stem).claims
+            study = load_study(config_dir, path.stem)
         except ConfigError:
             continue  # it is none of this report's, whose studies have been planned
-        found |= {claim.number: path.stem for claim in claims}
+        text = f"{NOT_TESTED}: study {path.stem} is not in this report"
+        if scale in study.not_at:
+            text = f"{NOT_HERE}: {study.not_at[scale]}"
+        found |= {claim.number: text for claim in study.claims}
     return found
+
+
+def _not_run(studies: list[StudyConfig], scale: str) -> Table | None:
+    """Studies that were asked for and that this scale cannot carry; None without any."""
+    columns = tuple(Column(h, header=not i) for i, h in enumerate(("Study", "From", "Why")))
+    rows = [
+        tuple(map(Entry, (s.title, f"{s.document}, {s.place}", s.not_at[scale]))) for s in studies
+    ]
+    return Table("not_run", f"Not run at scale {scale}", columns, tuple(rows)) if rows else None
 
 
 def _study(data: StudyData, records: dict[str, CellRecord], place: Place) -> dict[str, Any]:

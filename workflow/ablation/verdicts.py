@@ -49,10 +49,10 @@ def study_table(data: StudyData, found: list[Verdict]) -> Table:
 def document_table(
     document: Document,
     found: Mapping[int, tuple[Verdict, str]],
-    studies: Mapping[int, str],
+    absent: Mapping[int, str],
 ) -> Table:
     """All claims of a document. found: number -> verdict and the study's place on the page;
-    studies: number -> study that tests it."""
+    absent: number -> what is said of a claim whose study is not there."""
     rows, all_found = [], []
     for number, entry in document.claims.items():
         if number in found:
@@ -61,12 +61,9 @@ def document_table(
             rows.append(_row(verdict, f"#{link}"))
             continue
         why = entry.untested or "no study of this project tests it"
-        if number in studies:
-            why = f"study {studies[number]} is not in this report"
+        said = absent.get(number, f"{NOT_TESTED}: {why}")
         cells = [Entry(DASH, math.nan) for _ in HEADINGS[3:]]
-        rows.append(
-            (*_name(number, entry.says, entry.place), Entry(f"{NOT_TESTED}: {why}"), *cells)
-        )
+        rows.append((*_name(number, entry.says, entry.place), Entry(said), *cells))
     caption = f"{document.title}: {len(document.claims)} claims"
     return Table("claims", caption, _columns(), tuple(rows), tuple(_notes(all_found)))
 
@@ -248,10 +245,10 @@ def _finite(value: Any) -> Any:
 def document_tables(
     register: Register,
     found: Mapping[int, tuple[Verdict, str]],
-    studies: Mapping[int, str],
+    absent: Mapping[int, str],
 ) -> list[Table]:
     """A table a document; those of which a claim was tested come first."""
-    tables = [document_table(d, found, studies) for d in register.documents]
+    tables = [document_table(d, found, absent) for d in register.documents]
     tested = [any(n in found for n in d.claims) for d in register.documents]
     order = sorted(range(len(tables)), key=lambda i: not tested[i])
     return [tables[i] for i in order]

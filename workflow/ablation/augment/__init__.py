@@ -12,8 +12,9 @@ from .randaugment import RandAugment
 from .random_erasing import RandomErasing
 from .shift import Shift
 from .standard import Standard
+from .trivialaugment import TrivialAugment
 
 AUGMENTATIONS = (NoAugmentation, Standard, Shift)
-POLICIES = (RandAugment, AutoAugment)
+POLICIES = (RandAugment, AutoAugment, TrivialAugment)
 ERASURES = (Cutout, RandomErasing, GridMask, HideAndSeek)
 MIXES = (Mixup, CutMix, MixupCutMix)

@@ -8,6 +8,9 @@ from .base import Augmentation
 
 
 class NoAugmentation(Augmentation):
-    """Each image as validation sees it: centre crop, resized. Uses no random draws."""
+    """Each image as validation sees it: centre crop, resized.
+
+    As torchvision's Resize and CenterCrop, but cropped first. Uses no random draws.
+    """
 
     name: Literal["none"] = "none"

@@ -40,19 +40,25 @@ class Recalibrating(Averaging):
 class Average:
     """The memory of an average; all of it is part of the cell's saved state."""
 
-    bn_images: int = 0
-    """Images for measuring batch norm statistics anew, 0 where they are averaged themselves."""
-
     def after_step(self, model: torch.nn.Module, step: int) -> None:
         """Called after every update; step counts updates over the whole training, from 1."""
 
     def after_epoch(self, model: torch.nn.Module, epoch: int, val_top1: float) -> None:
-        """Called after an epoch's evaluation of the trained weights; epoch counts from 1, val_top1
-        in percent."""
+        """Called after an epoch's evaluation of the trained weights, or of `judged`; epoch counts
+        from 1, val_top1 in percent."""
 
     def weights(self, epoch: int) -> Weights | None:
         """The average at the end of an epoch (from 1); None where there is none yet."""
         raise NotImplementedError
+
+    def bn_images(self, epoch: int) -> int:
+        """Images on which batch norms measure their statistics anew at the end of an epoch (from
+        1); 0 where they are averaged themselves."""
+        return 0
+
+    def judged(self, epoch: int) -> Weights | None:
+        """Weights whose validation accuracy `after_epoch` needs, in place of the trained ones'."""
+        return None
 
     def wants_trained(self, epoch: int) -> bool:
         """Whether `after_epoch` needs the trained weights' own validation accuracy."""

@@ -40,10 +40,13 @@ class SwaAverage(Average):
 
     def __init__(self, options: Swa, model: torch.nn.Module, epochs: int) -> None:
         self.first, self.epochs = round(options.start_epoch) + 1, epochs
-        self.bn_images = options.bn_images
+        self._bn_images = options.bn_images
         self._dtypes = {name: value.dtype for name, value in model.state_dict().items()}
         self.count = 0
         self.sums: Weights = {}
+
+    def bn_images(self, epoch: int) -> int:
+        return self._bn_images
 
     def after_epoch(self, model: torch.nn.Module, epoch: int, val_top1: float) -> None:
         if epoch < self.first:

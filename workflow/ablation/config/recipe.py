@@ -15,6 +15,7 @@ from ..optim import OPTIMIZERS
 from ..schedules import SCHEDULES
 from ..weights import WEIGHTS, TimmWeights
 from .base import Config, Count, Fraction, Positive, Share, Whole
+from .resources import Otherwise
 from .units import Epochs
 
 AnyModel = Annotated[Union[MODELS], Field(discriminator="name")]  # noqa: UP007
@@ -48,7 +49,10 @@ class ScaledLR(Config):
 
 
 class Pretrained(Config):
-    """Fine-tuning: the training starts from given weights instead of random ones."""
+    """Fine-tuning: the training starts from given weights instead of random ones.
+
+    Yosinski et al. 2014 (arXiv 1411.1792).
+    """
 
     weights: AnyWeights
     """A cell (with the same model), a file, or a name in timm (for a model of timm)."""
@@ -133,16 +137,28 @@ class Compute(Config):
 
     threads: Count = 1
     """Compute threads of the cell, set whatever the number of loader workers."""
-    ranks: Literal[1] = 1
-    """Data-parallel processes."""
+    ranks: Count = 1
+    """Data-parallel processes, a GPU each (Li et al. 2020, arXiv 2006.15704). Each has its part of
+    every batch, and batch norms see the parts."""
+    sync_bn: bool = False
+    """Batch norms see the whole batch over all ranks (Peng et al. 2018, arXiv 1711.07240); on GPUs
+    only."""
     deterministic: bool = True
     """Deterministic kernels on a GPU. Off is faster; order and augmentation stay the same."""
     channels_last: bool = True
-    """Images and convolutions with their channels last in memory."""
+    """Images and convolutions with their channels last in memory (torch's memory format)."""
     compile: bool = False
-    """The model goes through torch.compile: the first step takes a minute or more."""
+    """The model goes through torch.compile (Ansel et al. 2024, PyTorch 2): the first step takes a
+    minute or more."""
     tf32: bool = False
-    """Matrix products and convolutions in TF32 (10 bits of mantissa); an NVIDIA GPU's alone."""
+    """Matrix products and convolutions in TF32, 10 bits of mantissa (NVIDIA 2020, A100 white
+    paper); an NVIDIA GPU's alone."""
+
+    @model_validator(mode="after")
+    def _sync_of_several(self) -> Compute:
+        if self.sync_bn and self.ranks == 1:
+            raise ValueError("sync_bn does nothing with one rank")
+        return self
 
 
 class Measure(Config):
@@ -169,21 +185,24 @@ class Training(Config):
     val_crop_ratio: Share = 0.875
     """Side of the validation crop as a share of the shorter image side (224 of 256)."""
     val_img_size: Count | None = None
-    """Side of the images in validation, pixels; null for `img_size`."""
+    """Side of the images in validation, pixels; null for `img_size` (Touvron et al. 2019, arXiv
+    1906.06423: larger than in training)."""
     flip_tta: bool = False
-    """Validation averages the outputs for each image and its mirror image."""
+    """Validation averages the outputs for each image and its mirror image (Krizhevsky et al. 2012,
+    section 4.1; here of the centre crop alone)."""
     progressive_resize: ProgressiveResize | None = None
     """Training images that grow; null for `img_size` throughout."""
     epochs: Count
     batch_size: Count
     """Global batch size. The remainder of an epoch's order is left out, another one each epoch."""
     accumulate: Count = 1
-    """A batch goes through the model in so many equal parts whose gradients are added up: batch
-    norms see the parts."""
+    """A batch goes through the model in so many equal parts whose gradients are added up (Ott et
+    al. 2018, arXiv 1806.00187): batch norms see the parts."""
     lr: Positive | ScaledLR
     """Learning rate at the global batch size, before warmup and schedule; or `{per_256: ...}`."""
     clip_grad_norm: Positive | None = None
-    """Largest L2 norm of all gradients together; a larger one is scaled down to it."""
+    """Largest L2 norm of all gradients together; a larger one is scaled down to it (Pascanu et al.
+    2013, arXiv 1211.5063, algorithm 1)."""
     optimizer: AnyOptimizer
     schedule: AnySchedule
     loss: AnyLoss
@@ -207,7 +226,8 @@ class Training(Config):
     """Knowledge distillation; null for none."""
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
     """Number format of the model's passes: `fp16` and `bf16` are mixed precision (weights, loss and
-    statistics stay in fp32), `fp16` with dynamic loss scaling."""
+    statistics stay in fp32), `fp16` with dynamic loss scaling (Micikevicius et al. 2018, arXiv
+    1710.03740); `bf16` needs none (Kalamkar et al. 2019, arXiv 1905.12322)."""
     reading: Literal["auto", "resident", "streaming"] = "auto"
     """`resident` reads the beton into memory once, `streaming` goes through FFCV's Loader; `auto`
     chooses by size."""
@@ -218,7 +238,8 @@ class Training(Config):
     def _schedule_fits(self) -> Training:
         self.schedule.refuse_unreached(self.epochs)
         if self.erase is not None:
-            self.erase.refuse_unfit(self.img_size, self.epochs)
+            growing = self.progressive_resize
+            self.erase.refuse_unfit(growing.start_size if growing else self.img_size, self.epochs)
         if self.averaging is not None:
             self.averaging.refuse_unreached(self.epochs)
         if self.progressive_resize is not None:
@@ -227,11 +248,16 @@ class Training(Config):
 
     @model_validator(mode="after")
     def _parts_are_equal(self) -> Training:
-        if self.batch_size % self.accumulate:
-            raise ValueError(
-                f"batch_size {self.batch_size} cannot be cut into accumulate {self.accumulate} "
-                "equal parts"
-            )
+        ranks = self.compute.ranks
+        if self.batch_size % (self.accumulate * ranks):
+            parts = f"accumulate {self.accumulate}" + (f" x ranks {ranks}" if ranks > 1 else "")
+            raise ValueError(f"batch_size {self.batch_size} cannot be cut into {parts} equal parts")
+        return self
+
+    @model_validator(mode="after")
+    def _labels_count(self) -> Training:
+        if self.distill and self.distill.alpha == 1 and self.loss.label_smoothing > 0:
+            raise ValueError("loss.label_smoothing does nothing with distill.alpha 1")
         return self
 
     @model_validator(mode="after")
@@ -264,6 +290,8 @@ class RecipeConfig(Training, Described):
 
     title: str
     """Name for readers."""
+    resources: dict[str, Otherwise] = {}
+    """Scale -> what cells of this recipe ask of the cluster otherwise than that scale says."""
 
 
 class CellConfig(Training):

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from .base import Config, Count, Positive, Whole
+from .base import Config, Count, Positive
 from .recipe import AnyModel, AnyWeights, Compute, Measure, Share
-
-
-class Resources(Config):
-    """What one cell asks of the cluster. Changes no result, so no cell's identity."""
-
-    cpus: Count = 1
-    """CPU cores, for loader workers and compute threads."""
-    gpus: Whole = 0
-    mem_mb: Count = 2000
-    runtime: Count = 60
-    """Time limit, minutes."""
+from .resources import Resources
 
 
 class ScaleConfig(Config):
@@ -32,10 +22,19 @@ class ScaleConfig(Config):
     """Image size of the recipe -> image size used here, pixels."""
     epochs_divide_by: Positive = 1.0
     """Epochs are divided by this and rounded; everything counted in epochs keeps its share."""
+    epochs: dict[Count, Count] = {}
+    """Epochs of the recipe -> epochs used here, for trainings that `epochs_divide_by` would leave
+    too short for their schedule."""
+    batch_sizes: dict[Count, Count] = {}
+    """Batch size of the recipe -> batch size used here, before `batch_divide_by`: batch sizes that
+    a study compares keep their ratios."""
     batch_divide_by: Positive = 1.0
-    """Batch sizes are divided by this; the result must be whole."""
+    """Other batch sizes are divided by this; the result must be whole."""
+    train_shares: dict[Share, Share] = {}
+    """Share of the training set in the recipe -> share used here, before `train_share`: where a
+    study means a number of images, which is another share of another dataset."""
     train_share: Share = 1.0
-    """Multiplies the recipe's share of the training set."""
+    """Multiplies other shares of the training set."""
     val_share: Share = 1.0
     """Multiplies the recipe's share of the validation set."""
     val_crop_ratio: Share | None = None
@@ -43,7 +42,8 @@ class ScaleConfig(Config):
     compute: Compute | None = None
     """Replaces the recipe's."""
     measure: Measure | None = None
-    """Replaces the recipe's."""
+    """Replaces the recipe's. Its clean images are of `train_share` of the training set: a study
+    that takes another share of it has as many more or fewer."""
     max_seeds: Count | None = None
     """At most so many of a study's seeds, the first ones."""
     thresholds: tuple[Positive, ...] = ()

@@ -11,6 +11,9 @@ from ..metrics import COLUMN_METRICS, EPOCH_METRICS, METRICS, TIME_METRICS
 from .base import Config, Count, Fraction, NoBool, Number, Positive, Whole
 from .claim import Claim, Labels
 from .recipe import Described
+from .resources import Otherwise, Site
+
+EPOCHS_TO = "epochs_to"
 
 
 def _known_metric(name: str) -> str:
@@ -104,15 +107,49 @@ class Published(Config):
     """Place in the document: figure, table or section."""
     variant: Labels = {}
     """The variant it belongs to; empty for the study as a whole (its best variant)."""
-    metric: str = "val_top1"
+    metric: str | None = "val_top1"
+    """A metric; `epochs_to`, the epoch in which the accuracy `threshold` was first reached; or null
+    for a number that nothing here measures, which `quantity` names."""
+    quantity: str = ""
+    """What the number is, with its unit, where `metric` is null."""
+    threshold: Positive | None = None
+    """Validation top-1 in percent, for `epochs_to`."""
     value: Number
-    relation: Literal["=", "about", "<", "up to"] = "="
+    to: Number | None = None
+    """Upper end, where the document gives a range; `value` is then its lower one."""
+    of: Literal["level", "gain", "ratio"] = "level"
+    """What the value is: the metric's own level; what the variant has more than the baseline
+    (points); or its level as a multiple of the baseline's."""
+    relation: Literal["=", "about", "<", ">", "up to", "at least"] = "="
     """How the document says it: read off a sentence, a number is `about` or a bound."""
-    measures: Literal["last", "best", "unstated"]
-    """Which epoch the number is of."""
+    measures: Literal["last", "best", "unstated", "run"]
+    """Which epoch the number is of; `run` for what a training has one of (a time, a power)."""
     note: str = ""
 
-    _metric = field_validator("metric")(_known_metric)
+    @field_validator("metric")
+    @classmethod
+    def _is_measured(cls, name: str | None) -> str | None:
+        return name if name in (None, EPOCHS_TO) else _known_metric(name)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Published:
+        if (self.metric == EPOCHS_TO) != (self.threshold is not None):
+            raise ValueError("`threshold` belongs to the metric epochs_to, and only to it")
+        if self.metric == EPOCHS_TO and not self.variant:
+            raise ValueError("epochs_to is of a variant: name it")
+        if (self.metric is None) != bool(self.quantity):
+            raise ValueError("`quantity` belongs to a number without a metric, and only to it")
+        if self.to is not None and (self.to <= self.value or self.relation not in ("=", "about")):
+            raise ValueError("a range goes from `value` up to `to`, relation `=` or `about`")
+        if self.of != "level" and self.metric in (None, EPOCHS_TO):
+            raise ValueError(f"a {self.of} is one of a metric")
+        return self
+
+    @model_validator(mode="after")
+    def _names_what_is_compared(self) -> Published:
+        if self.of != "level" and not self.variant:
+            raise ValueError(f"a {self.of} is of one variant against the baseline: name `variant`")
+        return self
 
 
 class StudyConfig(Described):
@@ -143,6 +180,9 @@ class StudyConfig(Described):
     """The variant that differences are taken to. A range test takes none and needs none."""
     seeds: Annotated[int, NoBool, Field(ge=1, le=1000)] | tuple[Whole, ...] = 5
     """Number of seeds (0, 1, ...) or the seeds themselves."""
+    not_at: dict[str, str] = {}
+    """Scale -> why its comparison says nothing there (a difference below what so short a training
+    can show): the study is not run at that scale, and the report says so with this reason."""
     columns: tuple[str, ...] = ()
     """Further columns of the main table: metrics, or `fit` for the diagnosis of over- and
     underfitting. Energy, GPU load and power stand there wherever they were measured."""
@@ -152,6 +192,8 @@ class StudyConfig(Described):
     """Numbers of the document, laid beside the measured ones."""
     claims: tuple[Claim, ...] = ()
     """Claims of the register that this study tests."""
+    resources: dict[str, Otherwise] = {}
+    """Scale -> what cells of this study ask of the cluster otherwise; wins over the recipe's."""
 
     @field_validator("claims")
     @classmethod
@@ -161,6 +203,13 @@ class StudyConfig(Described):
         if twice:
             raise ValueError(f"claim {twice[0]} stands there twice; a claim has one decision")
         return claims
+
+    @model_validator(mode="after")
+    def _claims_are_run(self) -> StudyConfig:
+        for claim in self.claims:
+            for scale in set(claim.scales) & set(self.not_at):
+                raise ValueError(f"claim {claim.number}: {scale} is one of its scales and not_at")
+        return self
 
     @field_validator("seeds")
     @classmethod
@@ -243,7 +292,11 @@ class WorkflowConfig(Config):
     loader_workers: Whole = 0
     """Processes or threads that read and augment; 0 for none beside the training itself (resident
     reading) or one a core (streaming). Changes no result."""
-
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where cells are trained. `auto` demands a GPU where a scale asks for one, so that a node with
+    a broken driver is an error and no training on its CPU."""
+    cluster: Site = Site()
+    """Where jobs go on this site's cluster, unless a scale, recipe or study says otherwise."""
     partial: bool = False
     """Train nothing and report on the cells that are there, the missing ones named: for a study
     one of whose cells cannot be trained."""

@@ -76,7 +76,10 @@ class Library(Model):
 
 
 class Torchvision(Library):
-    """A classification model of torchvision, e.g. `arch: resnet50`."""
+    """A classification model of torchvision, e.g. `arch: resnet50`.
+
+    Networks and random weights are torchvision's; its documentation names the paper of each.
+    """
 
     keywords = {
         "dropout": "dropout",
@@ -97,7 +100,11 @@ class Torchvision(Library):
 
 
 class Timm(Library):
-    """A model of timm, e.g. `arch: mobilenetv3_large_100`."""
+    """A model of timm, e.g. `arch: mobilenetv3_large_100`.
+
+    Networks and random weights are timm's (Wightman 2019, PyTorch Image Models); its code names the
+    paper of each.
+    """
 
     keywords = {"dropout": "drop_rate", "stochastic_depth": "drop_path_rate"}
     name: Literal["timm"] = "timm"

@@ -20,8 +20,9 @@ def cosine(progress: float, *, final_ratio: float) -> float:
 class Cosine(Schedule):
     """Falls along half a cosine to `final_ratio` of the learning rate.
 
-    The half cosine spans the epochs after the warmup, as in torchvision's reference scripts
-    (timm by default counts it from the first epoch).
+    Loshchilov and Hutter 2017 (arXiv 1608.03983, equation 5, one cycle without restarts). The half
+    cosine spans the epochs after the warmup, as in torchvision's reference scripts (timm by default
+    counts it from the first epoch).
     """
 
     name: Literal["cosine"] = "cosine"

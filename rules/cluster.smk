@@ -1,0 +1,73 @@
+# What cells ask of a cluster, how they get there, and what is said at the end. Names are those of
+# rules/common.smk; docs/cluster.md tells how it plays together.
+
+import os
+import signal
+import time
+
+from ablation.causes import failures
+from ablation.record import release
+
+BEGAN = time.time()
+
+# Slurm warns every process of a job before its time limit: the cell saves its state and asks for the
+# queue again, and the Snakemake around it, which reads this file, must live until then.
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+
+def resource(name):
+    """A function that gives what a cell asks of the cluster; None for the cluster's own default."""
+
+    def of_cell(wildcards, attempt):
+        return RESOURCES[cell_study(wildcards)].asked(name, attempt)
+
+    return of_cell
+
+
+def device(wildcards):
+    """Where a cell is trained: on a GPU if it asks for one."""
+    wants_gpu = SETTINGS.device == "auto" and RESOURCES[cell_study(wildcards)].gpus
+    return "cuda" if wants_gpu else SETTINGS.device
+
+
+def sbatch_options(wildcards, attempt):
+    """Options of sbatch for a cell: Slurm sends SIGUSR1 shortly before the time limit."""
+    asked = RESOURCES[cell_study(wildcards)]
+    runtime = asked.asked("runtime", attempt)
+    # Two minutes for a step, an evaluation and a save; less of a short limit. Slurm may send it up
+    # to a minute early, so with a limit of one minute it could come at the start.
+    seconds = max(30, min(120, 12 * runtime))
+    signal_option = f"--signal=USR1@{seconds}" if runtime > 1 else ""
+    return f"{signal_option} {asked.extra or ''}".strip() or None
+
+
+def pack(wildcards):
+    """The group of a cell, when the profile packs cells: one for each kind of allocation."""
+    if workflow.group_settings.group_components.get("cells", 1) <= 1:
+        return None
+    os.environ["ABLATION_PACKED"] = "1"  # the jobs inherit it; Snakemake does not tell them
+    group = f"cells-{digest(RESOURCES[cell_study(wildcards)].model_dump())}"
+    workflow.parent_groupids[group] = "cells"
+    return group
+
+
+def packed_option(wildcards):
+    """The option that tells a cell that it is packed: its times are not to be compared."""
+    return "--packed" if os.environ.get("ABLATION_PACKED") else ""
+
+
+def finish():
+    """When the workflow ends: results that are there stay."""
+    for cell in CELLS:
+        release(Path(f"results/cells/{cell}"))
+
+
+def tell_failures():
+    """When the workflow ends with failures: each cell without a result, with the reason."""
+    finish()
+    names = {
+        c.id: f"{study}, {c.variant.label}, seed {c.config.seed}" for study, c in CELLS.values()
+    }
+    logs = Path(".snakemake/slurm_logs")
+    for line in failures(names, Path("results"), logs, since=BEGAN):
+        print(f"failed: {line}", file=sys.stderr)

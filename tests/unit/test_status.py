@@ -1,0 +1,62 @@
+"""Where every cell stands, from files as a run leaves them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import configs
+import pytest
+
+from ablation import progress, status
+from ablation.grid import Planner, StudyPlan
+from ablation.lease import Lease
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> StudyPlan:
+    return Planner(configs.write(tmp_path / "config")).plan("s", "z")
+
+
+def write(path: Path, content: dict | str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+
+
+def test_each_state_is_told(plan: StudyPlan, tmp_path: Path) -> None:
+    results, slurm = tmp_path / "results", tmp_path / "slurm"
+    first, second, third, fourth = (cell.id for cell in plan.cells)
+
+    def states() -> list[str]:
+        return [row.state for row in status.of_plans([plan, plan], results, slurm)]
+
+    assert states() == ["planned"] * 4
+    (slurm / "rule_train_cell" / third).mkdir(parents=True)
+    write(results / f"cells/{first}/metrics.json",
+          {"status": "completed", "epochs": [{"val_top1": 50.0}] * 4})  # fmt: skip
+    write(results / f"cells/{second}/metrics.json", {"status": "diverged", "epochs": []})
+    folder = results / "checkpoints" / fourth
+    write(folder / progress.NAME, {"epoch": 2, "val_top1": 33.0, "images_per_s": 9.0, "left_s": 7})
+    log = results / f"logs/train/{fourth}.log"
+    write(log, f"x  === cell {fourth}: s ===\n")
+    with Lease(folder / "lease.json"):
+        assert states() == ["done", "diverged", "waiting", "running"]
+        row = status.of_plans([plan], results, slurm)[-1]
+        assert (row.epoch, row.epochs, row.top1, row.left_s) == (2, 4, 33.0, 7)
+        assert row.node and row.log == log
+    write(
+        log, f"x  === cell {fourth}: s ===\nx  stopped as asked after epoch 2, step 0; the same\n"
+    )
+    assert states()[-1] == "stopped"
+    write(log, f"x  === cell {fourth}: s ===\nerror: it broke\n")
+    row = status.of_plans([plan], results, slurm)[-1]
+    assert (row.state, row.note, row.epoch) == ("failed", "it broke", 2)
+    said = status.totals(status.of_plans([plan], results, slurm))
+    assert said == "4 cells: 1 waiting, 1 failed, 1 diverged, 1 done; 62 % of 16 epochs"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(None, ""), (45, "45 s"), (700, "12 min"), (12600, "3.5 h")]
+)
+def test_durations_are_said_as_people_do(seconds: float | None, said: str) -> None:
+    assert status.duration(seconds) == said

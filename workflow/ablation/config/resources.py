@@ -1,0 +1,86 @@
+"""What jobs ask of a cluster: a site's own settings, a cell's needs. Changes no result."""
+
+from __future__ import annotations
+
+from pydantic import model_validator
+
+from .base import Config, Count, Whole
+
+
+class Site(Config):
+    """Where jobs go. What is not set is left to the cluster's own default."""
+
+    partition: str | None = None
+    """Slurm's partition."""
+    account: str | None = None
+    """Slurm's account."""
+    qos: str | None = None
+    """Slurm's quality of service."""
+    constraint: str | None = None
+    """Features that a node must have, such as `a100&nvlink`."""
+    extra: str | None = None
+    """Further options of sbatch, as they are, such as `--reservation=course`."""
+
+
+class Resources(Site):
+    """What one cell asks of the cluster. Changes no result, so no cell's identity."""
+
+    cpus: Count = 1
+    """CPU cores, for loader workers and compute threads."""
+    gpus: Whole = 0
+    """GPUs of one cell."""
+    gpu_model: str | None = None
+    """Type of the GPU as the cluster names it, such as `a100`."""
+    mem_mb: Count = 2000
+    """Memory, MB. A cell that failed is tried again with twice as much, then three times."""
+    max_mem_mb: Count | None = None
+    """Not raised above this."""
+    runtime: Count = 60
+    """Time limit, minutes. Raised like the memory; a cell that reaches it goes on in a new job."""
+    max_runtime: Count | None = None
+    """Not raised above this: the partition's own limit."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Resources:
+        for key in ("mem_mb", "runtime"):
+            most = getattr(self, f"max_{key}")
+            if most is not None and most < getattr(self, key):
+                raise ValueError(f"max_{key} {most} is less than {key} {getattr(self, key)}")
+        if self.gpu_model is not None and not self.gpus:
+            raise ValueError("gpu_model is set, and gpus is 0")
+        return self
+
+    def asked(self, key: str, attempt: int = 1) -> int | str | None:
+        """A value at an attempt (from 1): memory and time grow with it, up to their maximum."""
+        value = getattr(self, key)
+        if key not in ("mem_mb", "runtime"):
+            return value
+        most = getattr(self, f"max_{key}")
+        return value * attempt if most is None else min(value * attempt, most)
+
+
+class Otherwise(Site):
+    """What cells ask for otherwise than their scale says; keys that are not set stay."""
+
+    cpus: Count | None = None
+    """As in a scale's resources."""
+    gpus: Whole | None = None
+    """As in a scale's resources."""
+    gpu_model: str | None = None
+    """As in a scale's resources."""
+    mem_mb: Count | None = None
+    """As in a scale's resources."""
+    max_mem_mb: Count | None = None
+    """As in a scale's resources."""
+    runtime: Count | None = None
+    """As in a scale's resources."""
+    max_runtime: Count | None = None
+    """As in a scale's resources."""
+
+
+def combined(site: Site, scale: Resources, *otherwise: Otherwise) -> dict[str, object]:
+    """The settings of one cell: what is set later wins, site < scale < recipe < study."""
+    found: dict[str, object] = {}
+    for part in (site, scale, *otherwise):
+        found |= {key: getattr(part, key) for key in part.model_fields_set}
+    return found

@@ -1,0 +1,119 @@
+"""Where every cell stands, read from the results alone: the same while jobs run and after."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import causes, lease, progress
+from .grid import StudyPlan
+
+STATES = ("running", "waiting", "stopped", "failed", "planned", "diverged", "done")
+
+
+@dataclass(frozen=True)
+class CellStatus:
+    """One cell as a row of the table."""
+
+    cell: str
+    study: str
+    variant: str
+    seed: int
+    state: str
+    """One of STATES. waiting: sent to the cluster and not begun; stopped: goes on from its
+    checkpoint when it is started again; failed: the last attempt ended with an error."""
+    epochs: int
+    epoch: int = 0
+    top1: float | None = None
+    """Validation top-1 of the last finished epoch, percent."""
+    images_per_s: float | None = None
+    left_s: float | None = None
+    node: str = ""
+    log: Path | None = None
+    note: str = ""
+    """Why it failed."""
+
+
+def of_plans(plans: Iterable[StudyPlan], results: Path, slurm_logs: Path) -> list[CellStatus]:
+    """Every cell of some studies, each once, in the order of the plan."""
+    found: dict[str, CellStatus] = {}
+    for plan in plans:
+        for cell in plan.cells:
+            if cell.id not in found:
+                base = {
+                    "cell": cell.id,
+                    "study": plan.name,
+                    "variant": cell.variant.label,
+                    "seed": cell.config.seed,
+                    "epochs": cell.config.epochs,
+                }
+                found[cell.id] = _of_cell(base, results, slurm_logs)
+    return list(found.values())
+
+
+def _of_cell(base: dict[str, Any], results: Path, slurm_logs: Path) -> CellStatus:
+    cell = base["cell"]
+    log = results / "logs/train" / f"{cell}.log"
+    base = base | {"log": log if log.is_file() else None}
+    if (metrics := _read(results / "cells" / cell / "metrics.json")) is not None:
+        return _finished(base, metrics, results / "cells" / cell)
+    folder = results / "checkpoints" / cell
+    begun = progress.read(folder / progress.NAME)
+    base |= {"epoch": begun.get("epoch", 0), "top1": begun.get("val_top1")}
+    held = folder / "lease.json"
+    if lease.alive(held):
+        holder = lease.read(held) or {}
+        node = holder.get("node") or holder.get("host") or ""
+        job = f" (job {holder['job']})" if holder.get("job") else ""
+        speed = {key: begun.get(key) for key in ("images_per_s", "left_s")}
+        return CellStatus(**base, **speed, state="running", node=f"{node}{job}")
+    if base["log"] is None:
+        sent = (slurm_logs / "rule_train_cell" / cell).is_dir()
+        return CellStatus(**base, state="waiting" if sent else "planned")
+    note = causes.of_log(log, slurm_logs)
+    if note == causes.STOPPED:
+        return CellStatus(**base, state="stopped")
+    return CellStatus(**base, state="failed", note=note)
+
+
+def _finished(base: dict[str, Any], metrics: dict[str, Any], folder: Path) -> CellStatus:
+    epochs = metrics.get("epochs") or [{}]
+    timing = _read(folder / "timing.json") or {}
+    origin = _read(folder / "provenance.json") or {}
+    return CellStatus(
+        **base | {"epoch": len(metrics.get("epochs", ()))},
+        state="done" if metrics.get("status") == "completed" else "diverged",
+        top1=epochs[-1].get("val_top1"),
+        images_per_s=timing.get("images_per_s"),
+        node=origin.get("host", ""),
+    )
+
+
+def totals(rows: list[CellStatus]) -> str:
+    """One line: how many cells are in which state, and how far all of them are."""
+    counts = Counter(row.state for row in rows)
+    said = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+    over = sum(row.epochs if row.state in ("done", "diverged") else row.epoch for row in rows)
+    wanted = sum(row.epochs for row in rows)
+    return f"{len(rows)} cells: {said}; {100 * over / max(wanted, 1):.0f} % of {wanted} epochs"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them: `45 s`, `12 min`, `3.5 h`."""
+    if seconds is None:
+        return ""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
