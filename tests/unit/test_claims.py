@@ -425,6 +425,7 @@ def test_the_program_writes_csv_json_and_markdown(tmp_path):
     assert [c["claim"] for c in content] == [1, 2, 3, 4, 5, 17, 18]
     assert content[0]["findings"][0]["estimate"] == float(rows[0]["estimate"])
     text = (folder / "claims/claims.md").read_text()
+    assert "Claim 17: the first epochs are read as epochs 6 to 10 of 90; ranking: a rank" in text
     assert "2 of at least 5 seeds" in text and "not tested at this scale: levelling off" in text
 
 

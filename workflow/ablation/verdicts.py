@@ -43,7 +43,8 @@ def study_table(data: StudyData, found: list[Verdict]) -> Table:
     caption = f"{data.plan.config.title}, {data.plan.scale_name} scale: claims of its document"
     records = tuple(record for verdict in found for record in _records(verdict, data))
     rows = tuple(map(_row, found))
-    return Table("claims", caption, _columns(), rows, tuple(_notes(found)), records)
+    notes = (*_notes(found), *_readings(found))
+    return Table("claims", caption, _columns(), rows, notes, records)
 
 
 def document_table(
@@ -129,6 +130,17 @@ def _notes(found: list[Verdict]) -> list[str]:
             f"accuracy difference by a standard error of {max(sampling):.2f} points at most; both "
             "sides are measured on the same ones."
         )
+    return notes
+
+
+def _readings(found: list[Verdict]) -> list[str]:
+    """How a document's words were read, and where numbers set beforehand come from."""
+    notes = []
+    for verdict in (v for v in found if v.findings):
+        claim = verdict.planned.claim
+        whys = [f"{p.kind}: {p.why}" for p in claim.parts if getattr(p, "why", "")]
+        text = "; ".join(filter(None, (claim.note, *whys)))
+        notes += [f"Claim {claim.number}: {text}."] if text else []
     return notes
 
 
