@@ -9,6 +9,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from .claim_plan import PlannedClaim, check_one_decision, plan_claims
+from .config.claim import Register
 from .config.dataset import DatasetConfig, DatasetLock
 from .config.explain import tag
 from .config.load import (
@@ -16,6 +18,7 @@ from .config.load import (
     load_dataset,
     load_lock,
     load_recipe,
+    load_register,
     load_scale,
     load_study,
     validate,
@@ -106,6 +109,7 @@ class StudyPlan:
     variants: tuple[Variant, ...]
     baseline: Variant
     cells: tuple[Cell, ...]
+    claims: tuple[PlannedClaim, ...] = ()
 
     @cached_property
     def digest(self) -> str:
@@ -121,6 +125,7 @@ class StudyPlan:
                 self.scale.model_dump(mode="json", exclude={"resources"}),
                 datasets,
                 [[c.id, c.variant.label] for c in self.cells],
+                *([[c.summary for c in self.claims]] if self.claims else []),
             ]
         )
 
@@ -211,6 +216,7 @@ class Planner:
                 plans[study] = self.plan(study, scale)
             except NotAtScale as reason:
                 not_run[study] = str(reason)
+        check_one_decision(plans.values())
         return plans, not_run
 
     def _outline(self, study: str, scale: str) -> StudyPlan:
@@ -243,7 +249,18 @@ class Planner:
         for number, published in enumerate(config.published):
             if published.variant:
                 _match(variants, published.variant, f"{where}: published.{number}.variant")
-        return StudyPlan(study, scale, config, scale_config, recipe, variants, baseline, ())
+        outline = StudyPlan(study, scale, config, scale_config, recipe, variants, baseline, ())
+        if not config.claims:
+            return outline
+        for claim in config.claims:
+            for name in claim.scales:
+                find(self.config_dir, "scales", name, f"{where}: claim {claim.number}: scales")
+        return replace(outline, claims=plan_claims(outline, self.register, where, _match))
+
+    @cached_property
+    def register(self) -> Register:
+        """The claims of all documents."""
+        return load_register(self.config_dir)
 
     def dataset(self, name: str, where: str = "") -> Dataset:
         """A dataset with its lock; where: what gives the name, for the error."""
