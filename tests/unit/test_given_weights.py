@@ -125,6 +125,12 @@ def test_a_start_of_another_model_is_refused(folder: Path) -> None:
     assert "a start has the cell's own model" in refused(folder)
 
 
+def test_a_start_may_have_other_regularization(folder: Path) -> None:
+    """Dropout and stochastic depth hold no weights."""
+    add(folder, STARTED.replace("width: 32", "width: 32, dropout: 0.1, stochastic_depth: 0.05"))
+    assert all(cell.parents[0].config.model.dropout is None for cell in plan(folder).cells)
+
+
 def test_a_missing_file_is_named_with_its_place_until_the_cell_is_trained(
     folder: Path, tmp_path: Path
 ) -> None:

@@ -31,6 +31,7 @@ from .dataset_id import beton_digest
 from .errors import ConfigError, NotAtScale, nearest
 from .identity import cell_id, digest
 from .models import MODELS
+from .models.base import bare
 from .models.zoo import arch_names
 from .overrides import at_scale, override
 from .weights import OtherCell
@@ -335,7 +336,7 @@ def given_weights(training: Training) -> dict[str, Weights]:
 def _check_parent(training: Training, key: str, parent: Cell, dataset: Dataset, where: str) -> None:
     """Outputs are compared or kept: both cells know the same classes. A start fits the model."""
     if key == "pretrained.weights":
-        if parent.config.model != training.model:
+        if bare(parent.config.model) != bare(training.model):
             raise ConfigError(
                 f"{where}: {key}: its model is {parent.config.model.label} with other options or "
                 f"another one than {training.model.label}; a start has the cell's own model"
