@@ -21,11 +21,12 @@ from typing import Any
 BEGAN = time.time()
 sys.path.insert(0, str(Path(__file__).parent))
 
+from train_cell import check_betons, say  # noqa: E402
+
 from ablation.cli import run  # noqa: E402
 from ablation.errors import ConfigError  # noqa: E402
 from ablation.grid import Cell, Planner  # noqa: E402
 from ablation.identity import loader_identity  # noqa: E402
-from train_cell import check_betons, say  # noqa: E402
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:

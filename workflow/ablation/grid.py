@@ -289,9 +289,7 @@ class Planner:
         if variant.loader is not None:
             values["epochs"] = variant.loader.epochs
             config = CellConfig.model_construct(**values)
-            return Cell(
-                loader_id(config, variant.loader, dataset.digest), variant, config, dataset
-            )
+            return Cell(loader_id(config, variant.loader, dataset.digest), variant, config, dataset)
         parents = []
         for key, weights in given_weights(training).items():
             if isinstance(weights, OtherCell):

@@ -110,10 +110,11 @@ def _mappings(path: Path) -> Iterator[tuple[int, int]]:
     inode = str(path.stat().st_ino)
     for line in Path("/proc/self/maps").read_text().splitlines():
         fields = line.split(maxsplit=5)
-        if len(fields) == 6 and fields[4] == inode and fields[1].startswith("r--"):
-            if Path(fields[5]).name == path.name:
-                start, end = (int(text, 16) for text in fields[0].split("-"))
-                yield start, end - start
+        if len(fields) < 6 or fields[4] != inode or not fields[1].startswith("r--"):
+            continue
+        if Path(fields[5]).name == path.name:
+            start, end = (int(text, 16) for text in fields[0].split("-"))
+            yield start, end - start
 
 
 def cached_share(path: Path) -> float | None:

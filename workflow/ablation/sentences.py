@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from . import diagnosis, lr_range, stats
+from . import diagnosis, loader_table, lr_range, stats
 from .frames import StudyData
 from .grid import Variant
 from .settings import flat, model_text
@@ -68,6 +68,8 @@ def findings(data: StudyData) -> list[str]:
     """The best variant, its difference to the baseline, and how wide intervals are."""
     if data.plan.config.kind == "lr_range":
         return _range_findings(data)
+    if data.plan.config.kind == "loader":
+        return loader_table.findings(data)
     plan, best = data.plan, data.best(METRIC)
     if best is None:
         return ["No run of this study has finished."]

@@ -112,7 +112,7 @@ class RangeTest(Config):
         return {"lr": self.lr_min, "epochs": self.epochs, "schedule": schedule}
 
 
-# What of a recipe changes how fast images are read; the rest of it, a loader benchmark leaves alone.
+# What of a recipe bears on how fast images are read; a loader benchmark leaves the rest alone.
 LOADER_KEYS = (
     *("dataset", "train_share", "img_size", "val_crop_ratio", "batch_size", "augment", "reading"),
 )
