@@ -29,8 +29,6 @@ def whole_node(wildcards, attempt):
 
 rule time_loader:
     """Read the images of one cell of a loader benchmark for some epochs, and time it."""
-    wildcard_constraints:
-        cell="load-[0-9a-f]{12}",
     input:
         cell_data,
     output:
@@ -43,6 +41,8 @@ rule time_loader:
         "results/logs/train/{cell}.log",
     benchmark:
         "results/logs/train/{cell}.benchmark.tsv"
+    wildcard_constraints:
+        cell="load-[0-9a-f]{12}",
     threads: all_cores
     resources:
         cpus_per_task=loader_cores,

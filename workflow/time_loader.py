@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
 import shlex
 import sys
 import time
@@ -62,7 +63,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         beton, copied = media.place(args.data / "train.beton", place)
         copy_s = time.perf_counter() - copying if copied else None
         say(f"{beton}: {f'copied in {copy_s:.1f} s' if copied else 'is there'}")
-        where = {"medium": medium, "path": str(place), **media.below(beton), "copy_time_s": copy_s}
+        # Work that is no cell of ours shows in the machine's load alone.
+        load = os.getloadavg()[0]
+        where = {
+            "load_average": load,
+            "medium": medium,
+            "path": str(place),
+            **media.below(beton),
+            "copy_time_s": copy_s,
+        }
         startup_s = time.time() - BEGAN
         alone = not others_here(args.checkpoints, folder / "lease.json")
         found = loader.measure(beton, cell.config, cell.variant.loader, say)

@@ -24,7 +24,7 @@ from ablation.frames import load
 from ablation.grid import Planner
 from ablation.identity import LOADER_KEYS, loader_id
 from ablation.loader import Reading
-from ablation.sentences import findings
+from ablation.sentences import findings, notice
 from ablation.settings import settings_table
 from ablation.tables import study_tables
 
@@ -115,6 +115,25 @@ def test_a_grid_has_no_loader_figure(folder):
     figure = "seeds: 2\nfigures: {f: {kind: loader, title: f, x: lr}}"
     (folder / "studies/s.yaml").write_text(configs.STUDY.replace("seeds: 2", figure))
     with pytest.raises(ConfigError, match="those of studies of this kind"):
+        plan_of(folder)
+
+
+def test_quality_and_resolution_are_datasets_on_an_axis(folder):
+    small = folder / "datasets/small.yaml"
+    text = (folder / "datasets/fashion_mnist.yaml").read_text()
+    jpg = text.replace("write_mode: raw ", "write_mode: jpg\n  jpeg_quality: 50 ")
+    small.write_text(jpg.replace("max_resolution: null", "max_resolution: 20"))
+    lock = "datasets/fashion_mnist.lock.json"
+    shutil.copy(folder / lock, folder / "datasets/small.lock.json")
+    grid = "  dataset: [fashion_mnist, small]"
+    configs.edit(folder / "studies/s.yaml", "  loader.workers: [1, 2]", grid)
+    configs.edit(folder / "studies/s.yaml", "loader.workers: 1}", "dataset: fashion_mnist}")
+    plan = plan_of(folder)
+    assert len({c.id for c in plan.cells}) == 8
+    assert len({c.dataset.directory for c in plan.cells}) == 2
+    scale = "title: z\ndatasets: {small: fashion_mnist}\nimg_sizes: {28: 28}\n"
+    (folder / "scales/z.yaml").write_text(scale)
+    with pytest.raises(ConfigError, match="become equal"):
         plan_of(folder)
 
 
@@ -340,6 +359,12 @@ def test_missing_runs_and_an_empty_study_are_said(plan, tmp_path):
     (table,) = study_tables(empty, config_dir())
     assert findings(empty) == ["No run of this study has finished."]
     draw(empty, "rates")
+
+
+def test_the_notice_speaks_of_the_data_alone(plan, tmp_path):
+    titles = {"imagenet": "ImageNet", "fashion_mnist": "Fashion"}
+    (first, _) = notice([planted(plan, tmp_path)], "demo", titles)
+    assert first == "These are demo-scale numbers: Fashion instead of ImageNet."
 
 
 def planted_nothing(plan, results: Path):

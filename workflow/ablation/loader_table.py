@@ -124,5 +124,7 @@ def findings(data: StudyData) -> list[str]:
             if ratio.has_interval:
                 part = "includes" if ratio.low <= 1 <= ratio.high else "excludes"
                 text += f" (95 % interval {ratio.low:.2f} to {ratio.high:.2f}; it {part} 1)"
+            elif ratio.n == 1:
+                text += " (one repetition, so no interval)"
         said.append(f"{text}.")
     return said

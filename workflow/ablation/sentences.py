@@ -43,11 +43,10 @@ def notice(studies: list[StudyData], scale: str, titles: dict[str, str]) -> list
     """How far these numbers are from the documents' own. titles: dataset -> name for readers."""
     variants = [v for data in studies for v in data.plan.variants]
     changed = []
-    for what, of in (
-        ("", lambda t: titles[t.dataset]),
-        ("", model_text),
-        (" epochs", lambda t: f"{t.epochs}"),
-    ):
+    trains = [("", model_text), (" epochs", lambda t: f"{t.epochs}")]
+    if all(variant.loader is not None for variant in variants):
+        trains = []  # a loader benchmark has no model, and epochs of its own
+    for what, of in (("", lambda t: titles[t.dataset]), *trains):
         here, document = (
             {of(getattr(v, k)): None for v in variants} for k in ("training", "document")
         )
