@@ -6,27 +6,6 @@
 # Steps   copy, empty the page cache of the copy where permitted, read epochs and time each.
 
 
-def medium_folder(wildcards):
-    """The folder at this site of the medium that a cell reads from."""
-    return SETTINGS.media[CELLS[wildcards.cell][1].variant.loader.medium]
-
-
-def all_cores(wildcards):
-    """Every core that Snakemake has: no other job beside this one."""
-    return workflow.resource_settings.cores or 1
-
-
-def loader_cores(wildcards):
-    """Cores that a cell asks of the cluster: one for each of its workers at the least."""
-    asked = RESOURCES[cell_study(wildcards)].cpus
-    return max(asked, CELLS[wildcards.cell][1].variant.loader.workers)
-
-
-def whole_node(wildcards, attempt):
-    """Options of sbatch: a node with no other job on it, as times are the result."""
-    return f"--exclusive {RESOURCES[cell_study(wildcards)].extra or ''}".strip()
-
-
 rule time_loader:
     """Read the images of one cell of a loader benchmark for some epochs, and time it."""
     input:
