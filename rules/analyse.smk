@@ -15,6 +15,7 @@ rule study_tables:
             *library(
                 *(
                     "tables",
+                    "loader_table",
                     "lr_range",
                     "collect",
                     "frames",
@@ -62,6 +63,7 @@ rule study_figures:
             *library(
                 "figures",
                 "range_figure",
+                "loader_figure",
                 "lr_range",
                 "collect",
                 "frames",

@@ -56,6 +56,27 @@ def packed_option(wildcards):
     return "--packed" if packed() else ""
 
 
+def medium_folder(wildcards):
+    """The folder at this site of the medium that a cell reads from."""
+    return SETTINGS.media[CELLS[wildcards.cell][1].variant.loader.medium]
+
+
+def all_cores(wildcards):
+    """Every core that Snakemake has: no other job beside this one."""
+    return workflow.resource_settings.cores or 1
+
+
+def loader_cores(wildcards):
+    """Cores that a cell asks of the cluster: one for each of its workers at the least."""
+    asked = RESOURCES[cell_study(wildcards)].cpus
+    return max(asked, CELLS[wildcards.cell][1].variant.loader.workers)
+
+
+def whole_node(wildcards, attempt):
+    """Options of sbatch: a node with no other job on it, as times are the result."""
+    return f"--exclusive {RESOURCES[cell_study(wildcards)].extra or ''}".strip()
+
+
 def finish():
     """When the workflow ends: results that are there stay."""
     for cell in CELLS:

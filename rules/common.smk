@@ -23,6 +23,8 @@ try:
     # The second: studies whose own file says that this scale is none for them.
     PLANS, NOT_RUN = Planner("config").plans(SETTINGS.studies, SETTINGS.scale)
     MISSING = [m for p in PLANS.values() for m in p.missing_files(Path("results/cells"))]
+    for _plan in PLANS.values():
+        _plan.check_media(SETTINGS.media)
     RESOURCES = {name: plan.resources(SETTINGS.cluster) for name, plan in PLANS.items()}
 except UserError as error:
     raise WorkflowError(str(error)) from None

@@ -24,7 +24,7 @@ rule build_report:
         code=[
             "workflow/build_report.py",
             *library("report", "render", "sentences", "settings", "captions", "tables", "markup"),
-            *library("collect", "frames", "stats", "diagnosis", "lr_range"),
+            *library("collect", "frames", "stats", "diagnosis", "lr_range", "loader_table"),
             *library("claims", "claim_plan", "inference", "measures", "verdicts"),
         ],
         templates=report_templates(),

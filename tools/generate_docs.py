@@ -55,6 +55,8 @@ from ablation.config.scale import ScaleConfig  # noqa: E402
 from ablation.config.study import (  # noqa: E402
     Curves,
     Heatmap,
+    LoaderRates,
+    LoaderTest,
     Published,
     RangeCurves,
     RangeTest,
@@ -104,9 +106,11 @@ PARTS: dict[str, dict[str, type[BaseModel]]] = {
     "scale": {"resources": Resources},
     "study": {
         "range": RangeTest,
+        "loader": LoaderTest,
         "figure curves": Curves,
         "figure heatmap": Heatmap,
         "figure lr_range": RangeCurves,
+        "figure loader": LoaderRates,
         "published": Published,
         "claim": Claim,
         "pair": Pair,

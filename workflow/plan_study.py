@@ -56,6 +56,9 @@ def _variant(variant: Variant, cells: list[Cell], results: Path) -> dict[str, An
     document, here = variant.document.model_dump(), training.model_dump()
     document["model"], here["model"] = variant.document.model.label, training.model.label
     axes = [key for key in variant.axes if key != "row"]
+    if variant.loader is not None:
+        document["loader"] = here["loader"] = variant.loader.model_dump()
+    epochs = cells[0].config.epochs
     return {
         "label": variant.label,
         "axes": variant.axes,
@@ -63,9 +66,9 @@ def _variant(variant: Variant, cells: list[Cell], results: Path) -> dict[str, An
         "run": {key: _value(here, key) for key in dict.fromkeys((*axes, *_MAPPED))},
         "reading": cells[0].config.reading,
         "data": dataset.directory,
-        "epochs": training.epochs,
+        "epochs": epochs,
         "steps_per_epoch": steps,
-        "images": training.epochs * steps * training.batch_size,
+        "images": epochs * steps * training.batch_size,
         "cells": [
             {
                 "id": cell.id,

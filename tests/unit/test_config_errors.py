@@ -240,7 +240,8 @@ EDITS = {
         "{c}/studies/s.yaml: figures.f.kind: there is no 'curvs'; did you mean 'curves'?"),
     "figure with another kind's key": (
         STUDY, "seeds: 2", described("{f: {kind: curves, title: x, x: lr}}"),
-        "{c}/studies/s.yaml: figures.f.x: does nothing with 'curves'; it belongs to 'heatmap'"),
+        "{c}/studies/s.yaml: figures.f.x: does nothing with 'curves'; it belongs to 'heatmap', "
+        "'loader'"),
     "figure whose name leaves its folder": (
         STUDY, "seeds: 2", described("{../f: {kind: curves, title: x}}"),
         "{c}/studies/s.yaml: figures: '../f' becomes a file name: letters, digits, - and _ only"),

@@ -3,7 +3,7 @@ needs no drawing library."""
 
 from __future__ import annotations
 
-from .config.study import Curves, RangeCurves
+from .config.study import Curves, LoaderRates, RangeCurves
 from .frames import StudyData
 from .metrics import METRICS
 
@@ -13,6 +13,8 @@ def caption(data: StudyData, name: str) -> str:
     spec = data.plan.config.figures[name]
     if isinstance(spec, RangeCurves):
         return _range_caption(data, spec)
+    if isinstance(spec, LoaderRates):
+        return _loader_caption(data, spec)
     metric = METRICS[spec.metric].heading
     seeds = len({c.config.seed for c in data.plan.cells})
     whole = (data.runs["status"] == "completed").all()
@@ -39,6 +41,16 @@ def caption(data: StudyData, name: str) -> str:
         ]
         how = "drawn to their end, marked ×" if isinstance(spec, Curves) else "counted at chance"
         text += f" Diverged ({how}): {'; '.join(which)}."
+    missing = int((data.runs["status"] == "missing").sum())
+    return text + (f" Missing: {missing} of {len(data.runs)} runs." if missing else "")
+
+
+def _loader_caption(data: StudyData, spec: LoaderRates) -> str:
+    text = f"{spec.title}. Images per second over {spec.x}, mean of the repetitions with its 95 % "
+    text += "interval. Solid: epochs after the first; dashed, hollow: the first epoch, resident "
+    text += "reading with the load before it."
+    reason = data.why_times_differ()
+    text += f" Not to be compared: {reason}." if reason else ""
     missing = int((data.runs["status"] == "missing").sum())
     return text + (f" Missing: {missing} of {len(data.runs)} runs." if missing else "")
 

@@ -46,6 +46,12 @@ TIMING = (
 )
 # Computed here from a cell's epochs (diagnosis.py), so that cells of any age have them.
 DIAGNOSIS = ("val_loss_spikes", "val_loss_spike_height", "fit", "clean_gap", "running_gap")
+# Of cells that only read, of a loader benchmark.
+LOADER_TIMES = ("read_time_s", "images_per_s")
+LOADER_TIMING = (
+    *("first_images_per_s", "first_mb_per_s", "cached_before"),
+    *("load_time_s", "compile_time_s", "copy_time_s", "file_system", "disk"),
+)
 PROVENANCE = ("hardware_id", "torch", "code_version")
 _FILES = ("cell.json", "metrics.json", "epochs.csv", "timing.json", "provenance.json")
 
@@ -88,7 +94,7 @@ def read_cell(folder: Path, cell_id: str) -> CellRecord:
         )
     record = CellRecord(
         metrics,
-        _read_times(folder / "epochs.csv"),
+        _read_times(folder / "epochs.csv", LOADER_TIMES if reads_only(cell_id) else EPOCH_TIMES),
         _read_json(folder / "timing.json"),
         _read_json(folder / "provenance.json"),
         _read_json(folder / "cell.json"),
@@ -97,6 +103,11 @@ def read_cell(folder: Path, cell_id: str) -> CellRecord:
     if problem:
         raise DamagedCell(f"{folder}: {problem}")
     return record
+
+
+def reads_only(cell_id: str) -> bool:
+    """Whether a cell is one of a loader benchmark: it reads, and trains nothing."""
+    return cell_id.startswith("load-")
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -109,11 +120,11 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _read_times(path: Path) -> list[dict[str, float | None]]:
+def _read_times(path: Path, needed: tuple[str, ...]) -> list[dict[str, float | None]]:
     try:
         with open(path, newline="", encoding="utf-8") as file:
             return [
-                {key: float(row[key]) for key in EPOCH_TIMES}
+                {key: float(row[key]) for key in needed}
                 | {key: float(row[key]) if row.get(key) else None for key in READINGS}
                 for row in csv.DictReader(file)
             ]
@@ -128,7 +139,9 @@ def _problem(record: CellRecord) -> str:
         return f"metrics.json: status {status!r}"
     if not isinstance(epochs, list) or not all(isinstance(e, dict) for e in epochs):
         return "metrics.json has no list of epochs"
-    if any(key not in epoch for epoch in epochs for key in ("epoch", *EPOCH_METRICS)):
+    reads = reads_only(record.metrics["cell_id"])
+    measured, timed = (("images",), LOADER_TIMING) if reads else (EPOCH_METRICS, ())
+    if any(key not in epoch for epoch in epochs for key in ("epoch", *measured)):
         return "metrics.json: an epoch lacks a metric"
     numbers = [value for epoch in epochs for value in epoch.values() if value is not None]
     if not all(isinstance(v, (int, float)) and math.isfinite(v) for v in numbers):
@@ -137,7 +150,7 @@ def _problem(record: CellRecord) -> str:
         return "metrics.json: `last` is not the last epoch"
     if len(record.times) != len(epochs):
         return f"epochs.csv has {len(record.times)} epochs, metrics.json {len(epochs)}"
-    lacking = [key for key in TIMING if key not in record.timing]
+    lacking = [key for key in (*TIMING, *timed) if key not in record.timing]
     return f"timing.json lacks {lacking[0]}" if lacking else ""
 
 
@@ -212,6 +225,8 @@ def runs_table(plan: StudyPlan, records: dict[str, CellRecord]) -> str:
 def epochs_table(plan: StudyPlan, records: dict[str, CellRecord]) -> str:
     """epochs.csv: a row for every epoch of every cell that is there."""
     measured = (*EPOCH_METRICS, *RAW_METRICS, *EPOCH_TIMES, *READINGS)
+    if plan.config.kind == "loader":
+        measured = ("images", *LOADER_TIMES)
     columns = [*_labels(plan), "status", "epoch", *measured]
     rows = []
     for cell in plan.cells:
@@ -220,7 +235,7 @@ def epochs_table(plan: StudyPlan, records: dict[str, CellRecord]) -> str:
             continue
         labels = {**_cell_labels(plan, cell), "status": record.metrics["status"]}
         for epoch, times in zip(record.metrics["epochs"], record.times, strict=True):
-            rows.append({**labels, **epoch, **times})
+            rows.append({**labels, **epoch, **{key: times[key] for key in times if key in columns}})
     return _csv(columns, rows)
 
 
@@ -240,6 +255,9 @@ def steps_table(plan: StudyPlan, records: dict[str, CellRecord]) -> str:
 
 def run_columns(plan: StudyPlan) -> list[str]:
     """Columns of runs.csv, in order."""
+    if plan.config.kind == "loader":
+        counts = ("status", "epochs", "train_images")
+        return [*_labels(plan), *counts, *TIMING, *LOADER_TIMING, *PROVENANCE]
     thresholds = [
         f"{kind}_{threshold_name(t)}"
         for t in plan.scale.thresholds
@@ -291,7 +309,12 @@ def _run(plan: StudyPlan, cell: Cell, record: CellRecord | None) -> dict[str, An
     row = _cell_labels(plan, cell)
     if record is None:
         return {**row, "status": "missing"}
-    metrics, packages = record.metrics, record.provenance.get("packages") or {}
+    metrics = record.metrics
+    row |= {key: record.timing[key] for key in TIMING} | _origin(record)
+    if plan.config.kind == "loader":
+        row |= {key: record.timing[key] for key in LOADER_TIMING}
+        row |= {"train_images": metrics["train_images"], "epochs": len(metrics["epochs"])}
+        return {**row, "status": metrics["status"]}
     best, where = metrics.get("best") or {}, metrics.get("diverged_at") or {}
     row |= {"status": metrics["status"], "epochs": len(metrics["epochs"])}
     row |= {"diverged_epoch": where.get("epoch"), "diverged_step": where.get("step")}
@@ -301,11 +324,19 @@ def _run(plan: StudyPlan, cell: Cell, record: CellRecord | None) -> dict[str, An
         row |= _time_to(record, threshold)
     row |= _diagnosed(record, cell)
     row |= {key: metrics.get(key) for key in ("noise_scale", "parameters")}
-    row |= {key: record.timing[key] for key in TIMING}
     row |= {key: record.timing.get(key) for key in (*READINGS, "energy_source")}
-    row |= {"epoch_time_s": _mean([t["train_time_s"] + t["eval_time_s"] for t in record.times])}
-    row |= {"hardware_id": record.provenance.get("hardware_id"), "torch": packages.get("torch")}
-    return {**row, "code_version": record.provenance.get("code_version")}
+    times = [t["train_time_s"] + t["eval_time_s"] for t in record.times]
+    return {**row, "epoch_time_s": _mean(times)}
+
+
+def _origin(record: CellRecord) -> dict[str, Any]:
+    """The columns of PROVENANCE."""
+    origin = record.provenance
+    return {
+        "hardware_id": origin.get("hardware_id"),
+        "torch": (origin.get("packages") or {}).get("torch"),
+        "code_version": origin.get("code_version"),
+    }
 
 
 def _time_to(record: CellRecord, threshold: float) -> dict[str, Any]:

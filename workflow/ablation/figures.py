@@ -27,11 +27,12 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from . import stats
 from .collect import axes_of
-from .config.study import Curves, Heatmap, RangeCurves
+from .config.study import Curves, Heatmap, LoaderRates, RangeCurves
 from .errors import ConfigError
 from .files import publish, write_text
 from .frames import StudyData, curve_frame, diverged_frame, level_frame, shown
 from .grid import Variant
+from .loader_figure import draw_rates
 from .metrics import METRICS
 from .range_figure import draw_range
 
@@ -74,6 +75,9 @@ def draw(data: StudyData, name: str) -> Drawn:
         if isinstance(spec, RangeCurves):
             figure, frame = draw_range(data)
             _headline(figure, data, spec.title)
+        elif isinstance(spec, LoaderRates):
+            figure, frame = draw_rates(data, spec)
+            _headline(figure, data, spec.title)
         elif isinstance(spec, Curves):
             figure, frame = draw_curves(data, spec)
         else:
@@ -89,7 +93,7 @@ def draw(data: StudyData, name: str) -> Drawn:
 
 def _check_metric(data: StudyData, name: str) -> None:
     spec = data.plan.config.figures[name]
-    if isinstance(spec, RangeCurves):
+    if isinstance(spec, (RangeCurves, LoaderRates)):
         return
     columns = data.epochs.columns if isinstance(spec, Curves) else data.runs.columns
     if spec.metric not in columns:

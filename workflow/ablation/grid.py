@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -26,10 +26,10 @@ from .config.load import (
 from .config.recipe import CellConfig, Described, RecipeConfig, Training
 from .config.resources import Resources, Site, combined
 from .config.scale import ScaleConfig
-from .config.study import StudyConfig
+from .config.study import LoaderTest, StudyConfig
 from .dataset_id import beton_digest
 from .errors import ConfigError, NotAtScale, nearest
-from .identity import cell_id, digest
+from .identity import cell_id, digest, loader_id
 from .models import MODELS
 from .models.base import bare
 from .models.zoo import arch_names
@@ -83,6 +83,8 @@ class Variant:
     """As the document has it."""
     training: Training
     """As it is run at this scale."""
+    loader: LoaderTest | None = None
+    """Of a loader benchmark: from where it reads, and with how many workers."""
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,8 @@ class StudyPlan:
         otherwise = [part[self.scale_name] for part in parts if self.scale_name in part]
         content = combined(site, self.scale.resources, *otherwise)
         where = f"resources of study {self.name} at scale {self.scale_name}"
+        if self.config.kind == "loader":
+            return validate(Resources, content | {"gpus": 0, "gpu_model": None}, where)
         found = validate(Resources, content, where)
         for ranks in {cell.config.compute.ranks for cell in self.cells}:
             if found.gpus and found.gpus != ranks:
@@ -171,6 +175,16 @@ class StudyPlan:
                     "each rank has a GPU of its own"
                 )
         return found
+
+    def check_media(self, media: Mapping[str, str]) -> None:
+        """ConfigError when a loader benchmark reads from a medium that the site does not name."""
+        for variant in self.variants:
+            medium = variant.loader and variant.loader.medium
+            if medium is not None and medium not in media:
+                raise ConfigError(
+                    f"study {self.name}, {variant.label}: `media` of config.yaml has no "
+                    f"'{medium}'{nearest(medium, media)}"
+                )
 
     def cell(self, cell: str) -> Cell:
         """The cell of an id, of the study or one that it needs; ConfigError when there is none."""
@@ -246,7 +260,7 @@ class Planner:
         _check_described(recipe, recipe, variants, recipe_where)
         _check_distinct(variants, where, at)
         baseline = variants[0]
-        if config.kind == "grid":
+        if config.kind != "lr_range":
             baseline = _match(variants, config.baseline, f"{where}: baseline")
         for number, published in enumerate(config.published):
             if published.variant:
@@ -292,12 +306,16 @@ class Planner:
         path, training = self.config_dir / "studies" / f"{plan.name}.yaml", variant.training
         where = f"{path} at scale {plan.scale_name}, {variant.label}"
         dataset = self.dataset(training.dataset, f"{where}: dataset")
-        _check_data(training, dataset, where)
+        _check_data(training, dataset, where, trains=variant.loader is None)
         reading = training.reading
         if reading == "auto":
             reading = "resident" if dataset.resident_bytes <= RESIDENT_BYTES else "streaming"
         values = {f: getattr(training, f) for f in Training.model_fields}
         values |= {"reading": reading, "lr": training.absolute_lr, "seed": seed}
+        if variant.loader is not None:
+            values["epochs"] = variant.loader.epochs
+            config = CellConfig.model_construct(**values)
+            return Cell(loader_id(config, variant.loader, dataset.digest), variant, config, dataset)
         parents = []
         for key, weights in given_weights(training).items():
             if isinstance(weights, OtherCell):
@@ -368,8 +386,8 @@ def _model_labels() -> frozenset[str]:
 def _variants(
     study: StudyConfig, recipe: RecipeConfig, scale: ScaleConfig, where: str, at: str
 ) -> list[Variant]:
-    training = {key: getattr(recipe, key) for key in Training.model_fields}
-    content = Training.model_construct(**training).model_dump()
+    values = {key: getattr(recipe, key) for key in Training.model_fields}
+    content = Training.model_construct(**values).model_dump()
     content = override(content, study.base, f"{where}: base")
     if study.range is not None:
         content = override(content, study.range.changes(), f"{where}: range")
@@ -378,8 +396,15 @@ def _variants(
     for axes, changes in _points(study, where):
         label = _label(axes)
         at_label = f"{where}, {label}"
+        loader = None
+        if study.loader is not None:
+            own = {key: value for key, value in changes.items() if key.startswith("loader.")}
+            changes = {key: value for key, value in changes.items() if key not in own}
+            options = override({"loader": study.loader.model_dump()}, own, at_label)["loader"]
+            loader = validate(LoaderTest, options, f"{at_label}: loader")
         document = validate(Training, override(content, changes, at_label), at_label)
-        variants.append(Variant(label, axes, document, at_scale(document, scale, f"{at}, {label}")))
+        training = at_scale(document, scale, f"{at}, {label}")
+        variants.append(Variant(label, axes, document, training, loader))
     return variants
 
 
@@ -449,6 +474,7 @@ def _check_described(
     if not keys:
         return
     contents = [recipe.model_dump(), *(v.document.model_dump() for v in variants)]
+    contents += [{"loader": v.loader.model_dump()} for v in variants if v.loader is not None]
     for part, key in keys:
         if key not in StudyConfig.model_fields and not any(_holds(c, key) for c in contents):
             hint = nearest(key, set().union(*map(_dotted, contents)))
@@ -478,30 +504,30 @@ def _check_distinct(variants: tuple[Variant, ...], where: str, at: str) -> None:
         if variant.label in labels:
             raise ConfigError(f"{where}: two variants are named '{variant.label}'")
         labels.add(variant.label)
-    _refuse_equal([(v.label, v.document) for v in variants], where, "are equal; leave one out")
+    _refuse_equal([(v, v.document) for v in variants], where, "are equal; leave one out")
     _refuse_equal(
-        [(v.label, v.training) for v in variants],
+        [(v, v.training) for v in variants],
         at,
         "become equal; leave one out or change the scale's mapping",
     )
 
 
-def _refuse_equal(trainings: list[tuple[str, Training]], where: str, said: str) -> None:
-    seen: dict[str, str] = {}
-    for label, training in trainings:
-        first = seen.setdefault(training.model_dump_json(), label)
-        if first != label:
-            raise ConfigError(f"{where}: variants '{first}' and '{label}' {said}")
+def _refuse_equal(trainings: list[tuple[Variant, Training]], where: str, said: str) -> None:
+    seen: dict[tuple[str, LoaderTest | None], str] = {}
+    for variant, training in trainings:
+        first = seen.setdefault((training.model_dump_json(), variant.loader), variant.label)
+        if first != variant.label:
+            raise ConfigError(f"{where}: variants '{first}' and '{variant.label}' {said}")
 
 
-def _check_data(training: Training, dataset: Dataset, where: str) -> None:
+def _check_data(training: Training, dataset: Dataset, where: str, *, trains: bool) -> None:
     images = dataset.images("train", training.train_share)
     if training.batch_size > images:
         raise ConfigError(
             f"{where}: batch_size {training.batch_size} is larger than the training set "
             f"({images} images of {dataset.name})"
         )
-    if training.measure.clean_images > images:
+    if trains and training.measure.clean_images > images:
         raise ConfigError(
             f"{where}: measure.clean_images {training.measure.clean_images} is larger than the "
             f"training set ({images} images of {dataset.name})"

@@ -9,6 +9,7 @@ from typing import Any
 
 from .config.base import Config, Technique
 from .config.recipe import CellConfig
+from .config.study import LOADER_KEYS, LoaderTest
 
 # Values that are left out of the digest. A new field enters the configuration together with a line
 # here that holds the value under which the program behaves as it did before, so that it renames no
@@ -61,6 +62,23 @@ def cell_id(config: CellConfig, dataset: str) -> str:
     Numbers count by value (0.1 is 1e-1), keys in any order.
     """
     return digest(identity(config, dataset))
+
+
+def loader_id(config: CellConfig, loader: LoaderTest, dataset: str) -> str:
+    """Identity of a cell that only reads: `load-` and 12 hexadecimal digits."""
+    return f"load-{digest(loader_identity(config, loader, dataset))}"
+
+
+def loader_identity(config: CellConfig, loader: LoaderTest, dataset: str) -> dict[str, Any]:
+    """What a reading cell's id is a digest of: what is read, how, and the medium by its name.
+
+    Workers count, as times are the result. The folder behind the medium's name does not, as no
+    machine does: the record says which it was.
+    """
+    whole = identity(config, dataset)
+    used = {key: v for key, v in whole.items() if key.split(".")[0].split("@")[0] in LOADER_KEYS}
+    parts = {f"loader.{key}": value for key, value in loader.model_dump(mode="json").items()}
+    return {**used, **parts, "seed": config.seed}
 
 
 def identity(config: CellConfig, dataset: str) -> dict[str, Any]:

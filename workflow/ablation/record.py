@@ -126,9 +126,12 @@ def write_results(
     times: list[dict[str, Any]],
     timing: dict[str, Any],
     provenance: dict[str, Any],
-    weights: dict[str, Any],
+    weights: dict[str, Any] | None = None,
 ) -> None:
-    """Write a finished cell. `metrics.json` comes last: with it the cell is done."""
+    """Write a finished cell; `metrics.json` comes last: with it the cell is done.
+
+    weights: none of a cell that only reads.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "metrics.json").unlink(missing_ok=True)
@@ -136,7 +139,8 @@ def write_results(
         write_text(folder / "epochs.csv", _epochs_csv(metrics["epochs"], times))
         write_text(folder / "timing.json", stable_json(timing) + "\n")
         write_text(folder / "provenance.json", stable_json(provenance) + "\n")
-        write_tensors(folder / "weights.pt", weights)
+        if weights is not None:
+            write_tensors(folder / "weights.pt", weights)
         write_text(folder / "metrics.json", stable_json(metrics) + "\n")
     except OSError as error:
         raise disk_error(folder, error) from None

@@ -16,7 +16,7 @@ from . import sentences
 from .captions import caption
 from .claim_plan import check_one_decision
 from .claims import NOT_HERE, NOT_TESTED, verdicts
-from .collect import CellRecord, log_of, read_cell, scaled_axes
+from .collect import CellRecord, log_of, read_cell, reads_only, scaled_axes
 from .config.load import load_study
 from .config.study import StudyConfig
 from .errors import ConfigError, DataError, NotAtScale, UserError
@@ -72,6 +72,7 @@ def gather(place: Place) -> dict[str, Any]:
         studies.append(load(plan, folder / "runs.csv", folder / "epochs.csv"))
     if not studies:
         raise UserError(f"none of these studies is run at scale {place.scale}")
+    trained = [data for data in studies if data.plan.config.kind != "loader"]
     records = _records(studies, place.cells)
     names = {t.dataset for d in studies for v in d.plan.variants for t in (v.document, v.training)}
     titles = {name: title_of(name, place.config_dir) for name in names}
@@ -79,7 +80,7 @@ def gather(place: Place) -> dict[str, Any]:
     return {
         "scale": place.scale,
         "scale_title": studies[0].plan.scale.title,
-        "notice": sentences.notice(studies, place.scale, titles),
+        "notice": sentences.notice(trained or studies, place.scale, titles),
         "facts": _facts(studies, records),
         "claims": _claims(studies, planner),
         "overview": _overview(studies),
@@ -90,7 +91,7 @@ def gather(place: Place) -> dict[str, Any]:
         "mixtures": [note for data in studies for note in sentences.mixtures(data)],
         "time": _time(studies, records),
         "trained": _dates(records),
-        "how_to_read": sentences.how_to_read(studies, val_images),
+        "how_to_read": sentences.how_to_read(trained, val_images) if trained else [],
     }
 
 
@@ -118,22 +119,25 @@ def _facts(studies: list[StudyData], records: dict[str, CellRecord]) -> list[tup
         used = {
             f"{r.metrics['train_images']:,} training and "
             f"{r.metrics['val_images']:,} validation images"
-            for r in records.values()
-            if r.cell["dataset"] == name
+            for cell, r in records.items()
+            if r.cell["dataset"] == name and not reads_only(cell)
         }
         grey = "" if dataset.config.colour else ", grey images"
         title = f"{dataset.config.title}, {count(len(dataset.lock.classes), 'class')}{grey}"
         facts.append(("Dataset", f"{title}; {listed(sorted(used))} used" if used else title))
         facts.append(("Licence", dataset.config.licence or "none given"))
-    facts.append(("Model", listed(sorted(_models(cells, records)))))
+    if models := _models(cells, records):
+        facts.append(("Model", listed(sorted(models))))
     facts.append(("Cells", text))
     facts.append(("Seeds", listed(seeds) if len(seeds) < 8 else f"{len(seeds)} ({seeds[0]} ...)"))
     return [*facts, ("Computing time", f"{duration(spent)}, summed over the cells")]
 
 
 def _models(cells: dict[str, Cell], records: dict[str, CellRecord]) -> set[str]:
+    cells = {name: cell for name, cell in cells.items() if not reads_only(name)}
     found = {model_text(c.config): "" for c in cells.values()}
-    for cell, record in records.items():
+    for cell in set(cells) & set(records):
+        record = records[cell]
         found[model_text(cells[cell].config)] = f", {record.metrics['parameters']:,} parameters"
     return {text + parameters for text, parameters in found.items()}
 
@@ -285,7 +289,7 @@ def last_line(log: Path, most: int = 200) -> str:
 
 
 def _command(data: StudyData, records: dict[str, CellRecord]) -> tuple[str, str] | None:
-    """(label, command) that trains one cell again: the baseline's first, else any."""
+    """(label, command) that makes one cell again: the baseline's first, else any."""
     baseline = data.plan.baseline.label
     cells = sorted(data.plan.cells, key=lambda c: c.variant.label != baseline)
     for cell in cells:

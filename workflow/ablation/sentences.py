@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from . import diagnosis, lr_range, stats
+from . import diagnosis, loader_table, lr_range, stats
 from .frames import StudyData
 from .grid import Variant
 from .settings import flat, model_text
@@ -43,11 +43,10 @@ def notice(studies: list[StudyData], scale: str, titles: dict[str, str]) -> list
     """How far these numbers are from the documents' own. titles: dataset -> name for readers."""
     variants = [v for data in studies for v in data.plan.variants]
     changed = []
-    for what, of in (
-        ("", lambda t: titles[t.dataset]),
-        ("", model_text),
-        (" epochs", lambda t: f"{t.epochs}"),
-    ):
+    trains = [("", model_text), (" epochs", lambda t: f"{t.epochs}")]
+    if all(variant.loader is not None for variant in variants):
+        trains = []  # a loader benchmark has no model, and epochs of its own
+    for what, of in (("", lambda t: titles[t.dataset]), *trains):
         here, document = (
             {of(getattr(v, k)): None for v in variants} for k in ("training", "document")
         )
@@ -68,6 +67,8 @@ def findings(data: StudyData) -> list[str]:
     """The best variant, its difference to the baseline, and how wide intervals are."""
     if data.plan.config.kind == "lr_range":
         return _range_findings(data)
+    if data.plan.config.kind == "loader":
+        return loader_table.findings(data)
     plan, best = data.plan, data.best(METRIC)
     if best is None:
         return ["No run of this study has finished."]

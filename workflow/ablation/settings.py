@@ -8,7 +8,8 @@ from pydantic import BaseModel
 
 from .config.base import Technique
 from .config.recipe import Described, Training
-from .grid import StudyPlan, format_value
+from .config.study import LOADER_KEYS
+from .grid import StudyPlan, Variant, format_value
 from .markup import Column, Entry, Table
 
 # Which reader is used changes no number that the document speaks of; `auto` is not yet a choice.
@@ -20,8 +21,8 @@ _COLUMNS = ("Setting", "As the study has it", "Run here", "Where from")
 
 def settings_table(plan: StudyPlan) -> Table:
     """A row per setting: the swept ones first, then those held equal; changed ones are marked."""
-    documents = [flat(v.document) for v in plan.variants]
-    here = [flat(v.training) for v in plan.variants]
+    documents = [settings_of(v, v.document) for v in plan.variants]
+    here = [settings_of(v, v.training) for v in plan.variants]
     keys = list(dict.fromkeys(key for content in (*documents, *here) for key in content))
     rows, marked = [], []
     for swept in (True, False):
@@ -42,6 +43,14 @@ def settings_table(plan: StudyPlan) -> Table:
     return Table(
         "settings", caption, columns, tuple(rows), (note,) if marked else (), (), (*marked,)
     )
+
+
+def settings_of(variant: Variant, training: Training) -> dict[str, str]:
+    """Setting -> value as text; of a loader benchmark, what bears on reading alone."""
+    if variant.loader is None:
+        return flat(training)
+    used = {k: v for k, v in flat(training).items() if k.split(".")[0] in LOADER_KEYS}
+    return used | {"reading": training.reading} | _parts("loader", variant.loader)
 
 
 def flat(training: Training) -> dict[str, str]:

@@ -72,7 +72,8 @@ def _of_cell(base: dict[str, Any], results: Path, slurm_logs: Path) -> CellStatu
         speed = {key: begun.get(key) for key in ("images_per_s", "left_s")}
         return CellStatus(**base, **speed, state="running", node=f"{node}{job}")
     if base["log"] is None:
-        sent = (slurm_logs / "rule_train_cell" / cell).is_dir()
+        rules = ("rule_train_cell", "rule_time_loader")
+        sent = any((slurm_logs / rule / cell).is_dir() for rule in rules)
         return CellStatus(**base, state="waiting" if sent else "planned")
     note = causes.of_log(log, slurm_logs)
     if note == causes.STOPPED:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import lr_range
+from . import loader_table, lr_range
 from .collect import at_scale, axes_of, scaled_axes, threshold_name
 from .config.load import load_dataset
 from .config.study import EPOCHS_TO, Published
@@ -38,9 +38,12 @@ _EXTENSIONS: dict[str, Callable[[Table], str]] = {
 
 def study_tables(data: StudyData, config_dir: Path) -> list[Table]:
     """The tables of a study: `main`; `thresholds` where the scale has some; `published` where the
-    document gives numbers. Of a range test, `main` holds what it suggests, and is all."""
+    document gives numbers. Of a range test, `main` holds what it suggests, of a loader
+    benchmark its images per second, and is all."""
     if data.plan.config.kind == "lr_range":
         return [range_table(data)]
+    if data.plan.config.kind == "loader":
+        return [loader_table.rates_table(data, _axis_columns(data))]
     tables = [main_table(data)]
     if data.plan.scale.thresholds:
         tables.append(threshold_table(data))

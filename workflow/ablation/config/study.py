@@ -70,7 +70,18 @@ class RangeCurves(Config):
     title: str
 
 
-Figure = Annotated[Curves | Heatmap | RangeCurves, Field(discriminator="kind")]
+class LoaderRates(Config):
+    """Images per second of the first and of the later epochs, of a study of the kind `loader`."""
+
+    kind: Literal["loader"]
+    title: str
+    x: str
+    """Axis along the figure; the axes that neither `x` nor `panel` names are told by colour."""
+    panel: str | None = None
+    """Axis told apart by panels side by side."""
+
+
+Figure = Annotated[Curves | Heatmap | RangeCurves | LoaderRates, Field(discriminator="kind")]
 
 
 class RangeTest(Config):
@@ -98,6 +109,25 @@ class RangeTest(Config):
         """Overrides of the recipe, dotted key -> value."""
         schedule = {"name": "lr_range", "ratio": self.lr_max / self.lr_min, "growth": self.growth}
         return {"lr": self.lr_min, "epochs": self.epochs, "schedule": schedule}
+
+
+# What of a recipe bears on how fast images are read; a loader benchmark leaves the rest alone.
+LOADER_KEYS = (
+    *("dataset", "train_share", "img_size", "val_crop_ratio", "batch_size", "augment", "reading"),
+)
+
+
+class LoaderTest(Config):
+    """A loader benchmark: the training images are read, decoded and cropped as in a training, and
+    nothing is trained. Each key is an axis too, `loader.workers` for one."""
+
+    medium: str
+    """Where the betons lie: a name in `media` of config.yaml. They are copied there if need be."""
+    workers: Count = 1
+    """Threads that read, decode and crop; a core each."""
+    epochs: Annotated[int, NoBool, Field(ge=2)] = 3
+    """Epochs that are read; the first one, from an empty page cache where that may be emptied, is
+    measured apart from the later ones."""
 
 
 class Published(Config):
@@ -163,11 +193,14 @@ class StudyConfig(Described):
     """Figure, table or section of the document that this study makes anew."""
     question: str
     """What the study asks, one sentence."""
-    kind: Literal["grid", "lr_range"] = "grid"
+    kind: Literal["grid", "lr_range", "loader"] = "grid"
     """`grid` trains and compares variants; `lr_range` makes a learning-rate range test of each (of
-    the recipe as it is, if there is neither grid nor rows)."""
+    the recipe as it is, if there is neither grid nor rows); `loader` measures how fast each reads
+    its images, and trains nothing: its seeds are repetitions."""
     range: RangeTest | None = None
     """The course of the range test, for the kind `lr_range`."""
+    loader: LoaderTest | None = None
+    """What is read from where, for the kind `loader`."""
     recipe: str
     """Name of a file in `config/recipes/`."""
     base: dict[str, Any] = {}
@@ -242,6 +275,9 @@ class StudyConfig(Described):
         ranges = self.kind == "lr_range"
         if ranges != (self.range is not None):
             raise ValueError("`range` belongs to a study of the kind lr_range, and only to it")
+        loads = self.kind == "loader"
+        if loads != (self.loader is not None):
+            raise ValueError("`loader` belongs to a study of the kind loader, and only to it")
         if not ranges and not self.grid and not self.rows:
             raise ValueError("a study has a grid or rows, or both")
         if not ranges and not self.baseline:
@@ -249,9 +285,31 @@ class StudyConfig(Described):
         for name, figure in self.figures.items():
             if isinstance(figure, RangeCurves) and not ranges:
                 raise ValueError(f"figures.{name}: only a study of the kind lr_range has its curve")
+            if isinstance(figure, LoaderRates) != loads:
+                raise ValueError(
+                    f"figures.{name}: figures of the kind loader are those of studies of this kind"
+                )
         if ranges:
             self._leave_to_the_range()
+        if loads:
+            self._reads_only()
         return self
+
+    def _reads_only(self) -> None:
+        if self.rows or self.published or self.columns:
+            raise ValueError(
+                "a loader benchmark is a grid of images per second: no `rows`, `published` or "
+                "`columns`"
+            )
+        for key in (*self.base, *self.grid):
+            part = key.split(".")[0]
+            if part == "loader" and key in self.base:
+                raise ValueError(f"base: '{key}' belongs to `loader` itself")
+            if part not in (*LOADER_KEYS, "loader"):
+                raise ValueError(
+                    f"'{key}' does nothing in a loader benchmark"
+                    f"{nearest(part, (*LOADER_KEYS, 'loader'))}"
+                )
 
     def _leave_to_the_range(self) -> None:
         if self.published or self.baseline or self.columns or self.claims:
@@ -289,6 +347,9 @@ class WorkflowConfig(Config):
     """Names of files in `config/studies/`, in the order of the report."""
     data_paths: dict[str, str] = {}
     """Dataset -> where its images lie at this site, instead of the path in its YAML."""
+    media: dict[str, str] = {"shared": "results/data"}
+    """Medium -> folder on it, for studies of the kind `loader`: betons are copied below it and
+    stay there. `$NAME` in a folder is the job's environment variable."""
     loader_workers: Whole = 0
     """Processes or threads that read and augment; 0 for none beside the training itself (resident
     reading) or one a core (streaming). Changes no result."""
