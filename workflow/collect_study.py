@@ -9,30 +9,22 @@ status is `missing`.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ablation.cli import one_line, run
+from ablation.cli import one_line, planned, run, study_parser
 from ablation.collect import collect, epochs_table, runs_table, steps_table
 from ablation.files import write_text
-from ablation.grid import Planner
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the tables; return 0."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--study", required=True, help="name of a file in config/studies")
-    parser.add_argument("--scale", required=True, help="name of a file in config/scales")
+    parser = study_parser(__doc__, "tables")
     parser.add_argument("--cells", type=Path, required=True, help="folder of the cells' results")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the tables")
-    parser.add_argument("--config-dir", type=Path, default=ROOT / "config", help="configuration")
     parser.add_argument("--partial", action="store_true", help="go on without missing cells")
     args = parser.parse_args(argv)
-    plan = Planner(args.config_dir).plan(args.study, args.scale)
+    plan = planned(args)
     records, absent = collect(plan, args.cells, args.partial)
     for sentence in absent:
         print(f"missing: {one_line(sentence)}", file=sys.stderr)

@@ -1,13 +1,22 @@
-"""What every command line program shares: one-line errors, the worker count, the progress bar."""
+"""What every command line program shares: its options, one-line errors, the worker count, the
+progress bar."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigError, UserError
+
+if TYPE_CHECKING:
+    from .frames import StudyData
+    from .grid import StudyPlan
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
@@ -61,3 +70,38 @@ def progress_bar(total: int, title: str, unit: str = "image", enabled: bool = Tr
         disable=not enabled,
         file=sys.stderr,
     )
+
+
+def study_parser(doc: str, out: str) -> argparse.ArgumentParser:
+    """The command line of a program that works on one study at one scale.
+
+    doc: the program's docstring; out: what `--out` is the folder for.
+    """
+    parser = argparse.ArgumentParser(description=doc.split("\n")[0])
+    parser.add_argument("--study", required=True, help="name of a file in config/studies")
+    parser.add_argument("--scale", required=True, help="name of a file in config/scales")
+    parser.add_argument("--out", type=Path, required=True, help=f"folder for the {out}")
+    parser.add_argument("--config-dir", type=Path, default=ROOT / "config", help="configuration")
+    return parser
+
+
+def runs_parser(doc: str, out: str) -> argparse.ArgumentParser:
+    """The same for a program that reads what was collected."""
+    parser = study_parser(doc, out)
+    parser.add_argument("--runs", type=Path, required=True, help="runs.csv of the study")
+    parser.add_argument("--epochs", type=Path, help="epochs.csv (default: beside runs.csv)")
+    return parser
+
+
+def planned(args: argparse.Namespace) -> StudyPlan:
+    """The plan of the study that a command line means."""
+    from .grid import Planner
+
+    return Planner(args.config_dir).plan(args.study, args.scale)
+
+
+def collected(args: argparse.Namespace) -> StudyData:
+    """What was collected of the study that a command line means."""
+    from .frames import load
+
+    return load(planned(args), args.runs, args.epochs or args.runs.with_name("epochs.csv"))
