@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,6 +21,13 @@ def convert(folder: Path) -> Path:
     options = ["--dataset", "fashion_mnist", "--out", str(folder)]
     subprocess.run([*program, *options], check=True, cwd=ROOT, capture_output=True)
     return folder
+
+
+def extract(folder: Path) -> Path:
+    """The embedded images as files; returns the folder of the training split's classes."""
+    with tarfile.open(ROOT / "data/fashion_mnist/fashion_mnist.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    return next(folder.glob("**/train"))
 
 
 def result(name: str, samples: dict[str, list[float]], unit: str, **more: Any) -> None:

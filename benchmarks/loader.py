@@ -9,7 +9,6 @@ ratio is another one.
 from __future__ import annotations
 
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -18,19 +17,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from _shared import ROOT, convert, cpu_count, result, rounded
+from _shared import convert, cpu_count, extract, result, rounded
 
 SAMPLES = 5  # after one epoch in which pipelines are compiled and workers started
 AT_LEAST_S = 0.3  # an epoch of the fastest takes 3 ms
 BATCH = 128
 SIDE = 28
-
-
-def extract(folder: Path) -> Path:
-    """The embedded images as files; returns the folder of the training split's classes."""
-    with tarfile.open(ROOT / "data/fashion_mnist/fashion_mnist.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
-    return next(folder.glob("**/train"))
 
 
 def ours(source: Any, augment: Any, epoch: int) -> Iterator[int]:
@@ -41,7 +33,7 @@ def ours(source: Any, augment: Any, epoch: int) -> Iterator[int]:
 
     draws = Draws(0, epoch, len(source))
     windows = augment.windows(source.sizes, draws, crop_ratio=1.0)
-    for batch in source.batches(draws.order(), windows, BATCH):
+    for batch in source.batches(draws.order(), windows, BATCH, SIDE):
         yield len(augment.batch(torch.from_numpy(batch.images), batch.index, draws))
 
 
@@ -90,9 +82,8 @@ def measure(data: Path, files: Path) -> dict[str, list[float]]:
     for workers in (1, 2) if cpu_count() > 1 else (1,):
         for reading in ("resident", "streaming"):
             source = open_source(
-                reading, data / "train.beton", split="train", share=1.0, img_size=SIDE,
-                workers=workers,
-            )  # fmt: skip
+                reading, data / "train.beton", split="train", share=1.0, workers=workers
+            )
             for name, augment in augmentations.items():
                 key = f"{reading}, {name}, {workers} workers"
                 samples[key] = rates(partial(ours, source, augment))

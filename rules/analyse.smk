@@ -1,8 +1,8 @@
-# Analyse: a study's tidy table -> tables and figures.
+# Analyse: a study's tidy table -> tables, figures and verdicts.
 #
 # Reads   results/studies/{scale}/{study}/runs.csv, epochs.csv and steps.csv, the study's YAML.
 # Writes  results/studies/{scale}/{study}/tables/ (CSV, Markdown, LaTeX) and figures/ (SVG, PNG,
-#         and the CSV behind each).
+#         and the CSV behind each) and claims/ (CSV, JSON, Markdown).
 
 
 rule study_tables:
@@ -94,5 +94,55 @@ rule study_figures:
         " --study {wildcards.study:q}"
         " --scale {wildcards.scale:q}"
         " --runs {input.runs:q}"
+        " --out {output:q}"
+        " 2> {log:q}"
+
+
+rule study_claims:
+    """Decide the document's claims that a study tests."""
+    input:
+        runs=f"{STUDIES}/runs.csv",
+        epochs=f"{STUDIES}/epochs.csv",
+        code=[
+            "workflow/study_claims.py",
+            *library(
+                *(
+                    "claims",
+                    "claim_plan",
+                    "inference",
+                    "measures",
+                    "verdicts",
+                    "collect",
+                    "frames",
+                    "stats",
+                    "metrics",
+                    "markup",
+                    "diagnosis",
+                    "grid",
+                )
+            ),
+        ],
+    output:
+        report(
+            directory(f"{STUDIES}/claims"),
+            patterns=["{table}.csv"],
+            caption="../workflow/report/table.rst",
+            category="{study}",
+            subcategory="claims",
+            labels={"table": "{table}", "scale": "{scale}"},
+        ),
+    log:
+        "results/logs/claims/{scale}/{study}.log",
+    benchmark:
+        "results/logs/claims/{scale}/{study}.benchmark.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "python workflow/study_claims.py"
+        " --study {wildcards.study:q}"
+        " --scale {wildcards.scale:q}"
+        " --runs {input.runs:q}"
+        " --epochs {input.epochs:q}"
         " --out {output:q}"
         " 2> {log:q}"

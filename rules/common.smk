@@ -83,8 +83,8 @@ def wanted(cells):
 
 
 def all_studies():
-    """The plan, tables and figures of every study."""
-    parts = ("tables", "figures")
+    """The plan, tables, figures and verdicts of every study."""
+    parts = ("tables", "figures", "claims")
     made = expand(f"{STUDIES}/{{part}}", scale=SETTINGS.scale, study=list(PLANS), part=parts)
     return [marker_of(study) for study in PLANS] + made
 

@@ -1,4 +1,4 @@
-# Report: tables and figures of the chosen studies -> one page to read.
+# Report: tables, figures and verdicts of the chosen studies -> one page to read.
 #
 # Reads   results/studies/{scale}/*/ and results/cells/*/.
 # Writes  results/report/index.html (self-contained) and report.md.
@@ -20,10 +20,12 @@ rule build_report:
         selection=SELECTION,
         tables=expand(f"{STUDIES}/tables", scale=SETTINGS.scale, study=list(PLANS)),
         figures=expand(f"{STUDIES}/figures", scale=SETTINGS.scale, study=list(PLANS)),
+        claims=expand(f"{STUDIES}/claims", scale=SETTINGS.scale, study=list(PLANS)),
         code=[
             "workflow/build_report.py",
             *library("report", "render", "sentences", "settings", "captions", "tables", "markup"),
             *library("collect", "frames", "stats", "diagnosis", "lr_range", "loader_table"),
+            *library("claims", "claim_plan", "inference", "measures", "verdicts"),
         ],
         templates=report_templates(),
     output:

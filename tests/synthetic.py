@@ -192,10 +192,14 @@ def _json(path: Path, content: dict[str, Any]) -> None:
 
 
 def study_copy(folder: Path, name: str, **changes: Any) -> Path:
-    """A copy of config/ with the AIME Fig. 1 study, changed, under another name. Its folder."""
+    """A copy of config/ with the AIME Fig. 1 study, changed, under another name. Its folder.
+
+    Without the claims: the change may have other variants.
+    """
     config = folder / "config"
     shutil.copytree(config_dir(), config)
     content = yaml.safe_load((config / "studies/aime_fig1_constant_lr.yaml").read_text())
+    del content["claims"]
     (config / f"studies/{name}.yaml").write_text(json.dumps(content | changes))
     return config
 

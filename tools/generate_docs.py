@@ -29,6 +29,16 @@ import technique_pages  # noqa: E402
 
 from ablation.augment import AUGMENTATIONS, ERASURES, MIXES, POLICIES  # noqa: E402
 from ablation.averaging import AVERAGES  # noqa: E402
+from ablation.config.claim import (  # noqa: E402
+    CLAIM_PARTS,
+    MEASURES,
+    Claim,
+    Document,
+    Entry,
+    Group,
+    Pair,
+    Register,
+)
 from ablation.config.dataset import DatasetConfig, Source, Writer  # noqa: E402
 from ablation.config.explain import tag  # noqa: E402
 from ablation.config.recipe import (  # noqa: E402
@@ -66,6 +76,7 @@ FILES: dict[str, type[BaseModel]] = {
     "recipe": RecipeConfig,
     "scale": ScaleConfig,
     "study": StudyConfig,
+    "claims": Register,
 }
 FAMILIES = {
     "model": MODELS,
@@ -79,6 +90,7 @@ FAMILIES = {
     "averaging": AVERAGES,
     "weights": WEIGHTS,
 }
+CLAIM_FAMILIES = {"part": CLAIM_PARTS, "measure": MEASURES}
 # Heading -> model, below the heading of the file in which it stands.
 PARTS: dict[str, dict[str, type[BaseModel]]] = {
     "config": {"cluster": Site},
@@ -100,8 +112,12 @@ PARTS: dict[str, dict[str, type[BaseModel]]] = {
         "figure lr_range": RangeCurves,
         "figure loader": LoaderRates,
         "published": Published,
+        "claim": Claim,
+        "pair": Pair,
+        "group": Group,
         "otherwise": Otherwise,
     },
+    "claims": {"document": Document, "entry": Entry},
 }
 INTRO = {
     "config": (
@@ -127,12 +143,16 @@ INTRO = {
         "[aime_fig1_constant_lr.yaml](../config/studies/aime_fig1_constant_lr.yaml), and "
         "[add_a_study.md](add_a_study.md) is a tour."
     ),
+    "claims": (
+        "`config/claims.yaml`, the register: every claim of the source documents in our own words. "
+        "A study says under `claims` how it tests one."
+    ),
 }
 # What the models leave unsaid, because the name says it in the code; every other key has a
 # docstring there.
 UNSAID = {
     "name": "Chooses this technique.",
-    "kind": "Chooses this kind of figure.",
+    "kind": "Chooses this kind.",
     "model": "What is trained.",
     "epochs": "Passes over the training set.",
     "optimizer": "How weights follow gradients.",
@@ -246,13 +266,15 @@ def reference() -> str:
                 *_table(part),
             ]
         if kind == "recipe":
-            lines += _techniques()
+            lines += _techniques(FAMILIES)
+        if kind == "study":
+            lines += _techniques(CLAIM_FAMILIES)
     return "\n".join(lines) + "\n"
 
 
-def _techniques() -> list[str]:
+def _techniques(families: dict[str, tuple[type[BaseModel], ...]]) -> list[str]:
     lines = []
-    for family, techniques in FAMILIES.items():
+    for family, techniques in families.items():
         for technique in techniques:
             lines += ["", f"### {family.capitalize()} {tag(technique)}", ""]
             lines += [technique_pages.summary(technique), "", *_table(technique)]
@@ -323,7 +345,7 @@ def _links(references: list[str]) -> str:
 
 
 def _link(model: str) -> str:
-    for family, techniques in FAMILIES.items():
+    for family, techniques in (FAMILIES | CLAIM_FAMILIES).items():
         for technique in techniques:
             if technique.__name__ == model:
                 name = tag(technique)

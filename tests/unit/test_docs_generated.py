@@ -31,7 +31,7 @@ YAMLS = sorted((ROOT / "config").glob("**/*.yaml"))
 
 
 def kind_of(path: Path) -> str:
-    return "config" if path.parent.name == "config" else FOLDERS[path.parent.name]
+    return path.stem if path.parent.name == "config" else FOLDERS[path.parent.name]
 
 
 def mistakes(kind: str, content: object) -> list[str]:

@@ -12,7 +12,8 @@ from training import PLAIN
 
 from ablation.errors import ConfigError, UserError
 from ablation.grid import Planner
-from ablation.teacher import starting_weights, teacher_of
+from ablation.teacher import _read, starting_weights, teacher_of
+from ablation.weights import TimmWeights
 
 STUDY, RECIPE, SCALE = "studies/s.yaml", "recipes/r.yaml", "scales/z.yaml"
 TEACHER = """\
@@ -124,6 +125,12 @@ def test_a_start_of_another_model_is_refused(folder: Path) -> None:
     assert "a start has the cell's own model" in refused(folder)
 
 
+def test_a_start_may_have_other_regularization(folder: Path) -> None:
+    """Dropout and stochastic depth hold no weights."""
+    add(folder, STARTED.replace("width: 32", "width: 32, dropout: 0.1, stochastic_depth: 0.05"))
+    assert all(cell.parents[0].config.model.dropout is None for cell in plan(folder).cells)
+
+
 def test_a_missing_file_is_named_with_its_place_until_the_cell_is_trained(
     folder: Path, tmp_path: Path
 ) -> None:
@@ -193,6 +200,24 @@ def test_a_file_of_other_content_is_refused(folder: Path, tmp_path: Path) -> Non
     add(folder, f"pretrained: {{weights: {weights}}}\n")
     with pytest.raises(UserError, match="sha256"):
         starting_weights(plan(folder).cells[0], tmp_path)
+
+
+def test_a_file_of_timm_is_read_as_timm_reads_it(tmp_path: Path, monkeypatch) -> None:
+    """Files are older than the models: what these have no more is passed over by timm alone."""
+    import timm
+    from safetensors.torch import save_file
+
+    weights = TimmWeights(arch="test_vit.r160_in1k")
+    monkeypatch.chdir(tmp_path)
+    Path("weights").mkdir()
+    state = timm.create_model("test_vit").state_dict()
+    save_file(state | {"pre_logits.fc.weight": torch.zeros(3)}, weights.file(Path()))
+    found = _read(weights, tmp_path)
+    assert found.keys() == state.keys()
+    assert all(torch.equal(value, found[key]) for key, value in state.items())
+    save_file({"other": torch.zeros(3)}, weights.file(Path()))
+    with pytest.raises(UserError, match="test_vit.*timm cannot load it"):
+        _read(weights, tmp_path)
 
 
 def test_without_given_weights_there_are_none(folder: Path, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +15,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from training import LOCK, cell, result, trained
 
+from ablation import loop
 from ablation.compute import prepare_torch
 from ablation.data.draws import Draws
 from ablation.data.source import Batch
@@ -20,6 +23,7 @@ from ablation.errors import ConfigError, UserError
 from ablation.evaluate import Normalize
 from ablation.learner import Learner
 from ablation.losses.distillation import distillation_loss
+from ablation.ranks import Ranks
 from ablation.teacher import Teacher
 from tests.unit import betons
 
@@ -82,6 +86,28 @@ def test_batch_norms_see_the_parts() -> None:
     one, other = learner(), learner(accumulate=2)
     step(one), step(other)
     assert not torch.allclose(weights(one), weights(other), atol=1e-6)
+
+
+def test_ranks_exchange_gradients_once_a_batch() -> None:
+    """Under DDP's `no_sync` lie the forward passes too: torch decides in them (a backward pass in
+    it alone would exchange them after all)."""
+    made, seen = learner(plain_net(), accumulate=2), []
+    made.ranks, open_ = Ranks(0, 2), []
+
+    class Parallel:
+        @contextlib.contextmanager
+        def no_sync(self) -> Iterator[None]:
+            open_.append(True)
+            yield
+            open_.clear()
+
+        def __call__(self, images: torch.Tensor) -> torch.Tensor:
+            seen.append(not open_)
+            return made.model(images)
+
+    made.forward = Parallel()
+    step(made)
+    assert seen == [False, True]
 
 
 # -- precision ------------------------------------------------------------------------------------
@@ -230,6 +256,26 @@ def test_images_grow_and_validation_is_at_its_own_size(data: Path, tmp_path: Pat
     made = trained(cell(progressive_resize=growing, val_img_size=20, flip_tta=True), data, tmp_path)
     sizes = [next(made.epoch_batches(epoch)[1]).images.shape[1] for epoch in range(3)]
     assert sizes == [8, 12, 16]
+
+
+def test_ranks_that_stream_evaluate_with_the_pipeline_of_their_training(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another batch size would be compiled anew, 10 s and more."""
+    made, sizes = trained(cell(), data, tmp_path), []
+    made.config, made.ranks = cell(reading="streaming"), Ranks(0, 2)
+    monkeypatch.setattr(loop, "evaluate", lambda *_, batch_size, **__: sizes.append(batch_size))
+    made._validation(made.learner.model)
+    assert sizes == [len(next(made.epoch_batches(0)[1]).index)] == [4]
+
+
+def test_what_a_cell_is_to_be_given_is_not_left_out_in_silence() -> None:
+    source = {"name": "timm", "arch": "beit_base_patch16_224.x"}
+    with pytest.raises(ValueError, match="distill of the cell"):
+        learner(distill={"teacher": source, "alpha": 0.5})
+    file = {"name": "file", "path": "a.pt", "sha256": "a" * 64}
+    with pytest.raises(ValueError, match="pretrained of the cell"):
+        learner(pretrained={"weights": file})
 
 
 def test_flipped_test_images_count_as_much_as_the_others(data: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from ablation.data.source import Batch
 from ablation.learner import Learner
 from ablation.optim import OPTIMIZERS, SGD, Adadelta, Adam, AdamW, Lamb, RMSprop
 from ablation.optim.base import Optimizer, OptimizerState, parameter_groups
+from ablation.ranks import Ranks
 
 
 def reference(model: nn.Module, options: SGD) -> torch.optim.SGD:
@@ -319,6 +320,7 @@ def test_gradients_are_clipped_by_their_common_norm(limit: float | None) -> None
     )
     learner.device, learner.model, learner.forward = torch.device("cpu"), model, model
     learner.teacher = learner.scaler = learner.average = None
+    learner.ranks = Ranks()
     learner.inputs = lambda batch, *_: (torch.ones(4, 3, 2, 2), torch.zeros(4, dtype=torch.int64))
     learner.optimizer = SGD(momentum=0).start(model)
     batch = Batch(np.arange(4), None, None)

@@ -43,6 +43,7 @@ SETTINGS: dict[str, list[Any]] = {
         {"name": "one_cycle"},
         {"name": "cyclic", "up_epochs": 1},
         {"name": "reduce_on_plateau", "patience": 0, "threshold": 0.5},
+        {"name": "lr_range", "ratio": 10},
     ],
     "augment": [{"name": "none"}, {"name": "standard"}, {"name": "shift", "fraction": 0.1}],
     "policy": [

@@ -118,7 +118,7 @@ def analysis_jobs(*studies: str, plan: bool = False, figures_only: bool = False)
     """The jobs that draw up studies again, and the report. plan: because their plan is another."""
     rules = ["study_figures"]
     if not figures_only:
-        rules += ["collect_study", "study_tables"]
+        rules += ["collect_study", "study_tables", "study_claims"]
     if plan:
         rules += ["note_plan"]
     return {f"{rule} scale=smoke, study={s}" for rule in rules for s in studies} | {"build_report"}

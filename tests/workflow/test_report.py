@@ -24,6 +24,15 @@ from ablation.sentences import count, duration, listed
 
 HOSTILE = "<script>document.title='owned'</script> | <img src=x onerror=alert(1)> [x](y) {{ 7*7 }}"
 STUDIES = ("odd", "aime_fig3_without_augmentation")
+CLAIM = {
+    "number": 1,
+    "parts": [
+        {"kind": "superiority", "measure": {"name": "last"}, "direction": "higher",
+         "pairs": [{"variant": {"row": HOSTILE}, "against": {"lr": 0.0001}}]},
+    ],
+    "scales": ["demo"],
+    "seeds": 2,
+}  # fmt: skip
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
 
@@ -57,7 +66,13 @@ def report(tmp_path_factory) -> Path:
         published=published,
         figures=figures,
         assumed={"loss": HOSTILE},
+        claims=[CLAIM],
     )
+    register = config / "claims.yaml"
+    text = register.read_text()
+    sentence = "A learning rate of 1e-4 has not caught up with 0.1 by the last epoch."
+    assert sentence in text
+    register.write_text(text.replace(sentence, json.dumps(HOSTILE)))
     dataset = config / "datasets/fashion_mnist.yaml"
     dataset.write_text(dataset.read_text().replace("title: Fashion", "title: <b>Fashion"))
     results = base / "results"
@@ -101,6 +116,20 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def page(report) -> Page:
     return Page((report / "index.html").read_text())
+
+
+def test_every_claim_of_every_document_has_a_verdict_on_the_first_page(report, page):
+    text = (report / "index.html").read_text()
+    section = re.search(r'<section id="claims">.*?</section>', text, re.S)[0]
+    numbers = re.findall(r'<th scope="row" class="number" data-sort="(\d+)">', section)
+    assert sorted(map(int, numbers)) == list(range(1, 84))
+    assert section.index('data-sort="1"') < section.index('data-sort="20"')
+    assert text.index('id="claims"') < text.index('id="what"')
+    verdict = re.search(r'<a href="#odd">([^<]*)</a>', section)[1]
+    assert verdict.partition(":")[0] in ("supported", "contradicted", "inconclusive")
+    assert "study aime_fig2_decay_epoch is not in this report" in page.text
+    assert "Claims tested here" in page.text
+    assert "## Claims and verdicts" in (report / "report.md").read_text()
 
 
 def test_nothing_is_loaded_from_elsewhere(report, page):

@@ -9,6 +9,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from .claim_plan import PlannedClaim, check_one_decision, plan_claims
+from .config.claim import Register
 from .config.dataset import DatasetConfig, DatasetLock
 from .config.explain import tag
 from .config.load import (
@@ -16,6 +18,7 @@ from .config.load import (
     load_dataset,
     load_lock,
     load_recipe,
+    load_register,
     load_scale,
     load_study,
     validate,
@@ -28,6 +31,7 @@ from .dataset_id import beton_digest
 from .errors import ConfigError, NotAtScale, nearest
 from .identity import cell_id, digest, loader_id
 from .models import MODELS
+from .models.base import bare
 from .models.zoo import arch_names
 from .overrides import at_scale, override
 from .weights import OtherCell
@@ -108,6 +112,7 @@ class StudyPlan:
     variants: tuple[Variant, ...]
     baseline: Variant
     cells: tuple[Cell, ...]
+    claims: tuple[PlannedClaim, ...] = ()
 
     @cached_property
     def digest(self) -> str:
@@ -123,6 +128,7 @@ class StudyPlan:
                 self.scale.model_dump(mode="json", exclude={"resources"}),
                 datasets,
                 [[c.id, c.variant.label] for c in self.cells],
+                *([[c.summary for c in self.claims]] if self.claims else []),
             ]
         )
 
@@ -225,6 +231,7 @@ class Planner:
                 plans[study] = self.plan(study, scale)
             except NotAtScale as reason:
                 not_run[study] = str(reason)
+        check_one_decision(plans.values())
         return plans, not_run
 
     def _outline(self, study: str, scale: str) -> StudyPlan:
@@ -257,7 +264,18 @@ class Planner:
         for number, published in enumerate(config.published):
             if published.variant:
                 _match(variants, published.variant, f"{where}: published.{number}.variant")
-        return StudyPlan(study, scale, config, scale_config, recipe, variants, baseline, ())
+        outline = StudyPlan(study, scale, config, scale_config, recipe, variants, baseline, ())
+        if not config.claims:
+            return outline
+        for claim in config.claims:
+            for name in claim.scales:
+                find(self.config_dir, "scales", name, f"{where}: claim {claim.number}: scales")
+        return replace(outline, claims=plan_claims(outline, self.register, where, _match))
+
+    @cached_property
+    def register(self) -> Register:
+        """The claims of all documents."""
+        return load_register(self.config_dir)
 
     def dataset(self, name: str, where: str = "") -> Dataset:
         """A dataset with its lock; where: what gives the name, for the error."""
@@ -336,7 +354,7 @@ def given_weights(training: Training) -> dict[str, Weights]:
 def _check_parent(training: Training, key: str, parent: Cell, dataset: Dataset, where: str) -> None:
     """Outputs are compared or kept: both cells know the same classes. A start fits the model."""
     if key == "pretrained.weights":
-        if parent.config.model != training.model:
+        if bare(parent.config.model) != bare(training.model):
             raise ConfigError(
                 f"{where}: {key}: its model is {parent.config.model.label} with other options or "
                 f"another one than {training.model.label}; a start has the cell's own model"

@@ -35,6 +35,9 @@ class Learner:
         teacher: Teacher | None = None,
     ) -> None:
         """start: weights that the training starts from; the seed's random ones without."""
+        for key, given in (("distill", teacher), ("pretrained", start)):
+            if (getattr(config, key) is None) != (given is None):
+                raise ValueError(f"{key} of the cell, and teacher or start: one without the other")
         self.config, self.classes, self.device = config, classes, device
         self.normalize, self.teacher = normalize, teacher
         self.steps_per_epoch, self.ranks = steps_per_epoch, ranks or Ranks()
@@ -105,10 +108,10 @@ class Learner:
             torch.manual_seed(torch_seed("model", self.config.seed, *where))
             number += step * parts * self.ranks.count
             images, targets = self.inputs(batch, rows, draws, number)
-            with autocast(self.config.precision, self.device):
-                logits = self.forward(images)
-            value = self._loss(logits.float(), images, targets) / parts
             with self._apart(part < parts - 1):
+                with autocast(self.config.precision, self.device):
+                    logits = self.forward(images)
+                value = self._loss(logits.float(), images, targets) / parts
                 (value if self.scaler is None else self.scaler.scale(value)).backward()
             loss = value.detach() if parts == 1 else loss + value.detach()
             labels = targets if targets.ndim == 1 else targets.argmax(1)
@@ -119,7 +122,8 @@ class Learner:
         return loss, hits
 
     def _apart(self, apart: bool) -> contextlib.AbstractContextManager:
-        """Ranks exchange the gradients of a batch once, with those of its last part."""
+        """Ranks exchange the gradients of a batch once, with those of its last part: of the other
+        parts both passes lie in here, as torch prepares the exchange in the forward one."""
         if not apart or self.ranks.count == 1:
             return contextlib.nullcontext()
         return self.forward.no_sync()

@@ -330,7 +330,7 @@ class Trainer:
             samples,
             centre_windows(source.sizes, crop_ratio=config.val_crop_ratio),
             self.learner.normalize,
-            batch_size=config.batch_size if streaming else resident,
+            batch_size=config.batch_size // self.ranks.count if streaming else resident,
             size=config.val_img_size or config.img_size,
             device=self.device,
             flip=config.flip_tta,

@@ -35,6 +35,7 @@ _LATEX = {
     "–": r"\textendash{}",
     "→": r"$\rightarrow$",
     "×": r"$\times$",
+    "∞": r"$\infty$",
 }
 
 
@@ -44,6 +45,8 @@ class Entry:
 
     text: str
     sort: float | str | None = None
+    link: str = ""
+    """Where it leads on a page."""
 
     @property
     def sort_key(self) -> str:

@@ -14,10 +14,12 @@ from typing import Any
 
 from . import sentences
 from .captions import caption
+from .claim_plan import check_one_decision
+from .claims import NOT_HERE, NOT_TESTED, verdicts
 from .collect import CellRecord, log_of, read_cell, reads_only, scaled_axes
 from .config.load import load_study
 from .config.study import StudyConfig
-from .errors import DataError, NotAtScale, UserError
+from .errors import ConfigError, DataError, NotAtScale, UserError
 from .files import write_text
 from .frames import StudyData, load
 from .grid import Cell, Planner
@@ -26,6 +28,7 @@ from .render import inline_svg, render_html, render_markdown
 from .sentences import count, duration, listed
 from .settings import model_text, settings_table
 from .tables import level, study_tables, title_of
+from .verdicts import document_tables, study_table, tally
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ def gather(place: Place) -> dict[str, Any]:
         "scale_title": studies[0].plan.scale.title,
         "notice": sentences.notice(trained or studies, place.scale, titles),
         "facts": _facts(studies, records),
+        "claims": _claims(studies, planner),
         "overview": _overview(studies),
         "not_run": _not_run(not_run, place.scale),
         "studies": [_study(data, records, place) for data in studies],
@@ -169,6 +173,32 @@ def _overview(studies: list[StudyData]) -> Table:
     )
 
 
+def _claims(studies: list[StudyData], planner: Planner) -> list[tuple[Table, str]]:
+    """(table, tally) of each document's claims, also of those that no study here tests."""
+    if not (planner.config_dir / "claims.yaml").is_file():
+        return []
+    check_one_decision(data.plan for data in studies)
+    found = {v.planned.number: (v, data.plan.name) for data in studies for v in verdicts(data)}
+    absent = _absent(planner.config_dir, studies[0].plan.scale_name)
+    tables = document_tables(planner.register, found, absent)
+    return [(table, tally(table)) for table in tables]
+
+
+def _absent(config_dir: Path, scale: str) -> dict[int, str]:
+    """What is said of a claim whose study is not in the report, of all studies that can be read."""
+    found = {}
+    for path in sorted((config_dir / "studies").glob("*.yaml")):
+        try:
+            study = load_study(config_dir, path.stem)
+        except ConfigError:
+            continue  # it is none of this report's, whose studies have been planned
+        text = f"{NOT_TESTED}: study {path.stem} is not in this report"
+        if scale in study.not_at:
+            text = f"{NOT_HERE}: {study.not_at[scale]}"
+        found |= {claim.number: text for claim in study.claims}
+    return found
+
+
 def _not_run(studies: list[StudyConfig], scale: str) -> Table | None:
     """Studies that were asked for and that this scale cannot carry; None without any."""
     columns = tuple(Column(h, header=not i) for i, h in enumerate(("Study", "From", "Why")))
@@ -190,6 +220,7 @@ def _study(data: StudyData, records: dict[str, CellRecord], place: Place) -> dic
         "main": tables["main"],
         "thresholds": tables.get("thresholds"),
         "published": tables.get("published"),
+        "claims": study_table(data, verdicts(data)) if plan.claims else None,
         "settings": settings_table(plan),
         "troubles": _troubles(data, records, place),
         "command": _command(data, records),

@@ -57,7 +57,26 @@ def teacher_of(cell: Cell, cells: Path, device: torch.device) -> Teacher | None:
 
 def _read(weights: OtherCell | WeightsFile | TimmWeights, cells: Path) -> dict[str, torch.Tensor]:
     sha256 = weights.sha256 if isinstance(weights, WeightsFile) else None
-    return read_weights(weights.file(cells), sha256=sha256)
+    state = read_weights(weights.file(cells), sha256=sha256)
+    return _as_timm_reads_it(weights, state) if isinstance(weights, TimmWeights) else state
+
+
+def _as_timm_reads_it(
+    weights: TimmWeights, state: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """The state of timm's model: its files are older than its models, and BEiT's, for one, may hold
+    tables of places that the model computes today. timm knows what to leave out or to rename."""
+    import timm
+
+    try:
+        overlay = {"state_dict": state}
+        model = timm.create_model(weights.arch, pretrained=True, pretrained_cfg_overlay=overlay)
+    except (RuntimeError, KeyError, ValueError, AttributeError) as error:
+        why = str(error).strip().split("\n", 1)[0]
+        raise UserError(
+            f"{weights.file(Path())}: timm cannot load it as {weights.arch} ({why}); fetch it again"
+        ) from None
+    return model.state_dict()
 
 
 def _parent(weights: OtherCell, parents: tuple[Cell, ...]) -> Cell:

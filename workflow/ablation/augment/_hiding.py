@@ -27,7 +27,23 @@ def box_mask(boxes: np.ndarray, images: torch.Tensor) -> torch.Tensor:
 
 def hide(images: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """images (b, 3, h, w) with 0, the training set's mean, where the mask (b, 1, h, w) is true."""
-    return torch.where(mask, 0.0, images)
+    return torch.where(_of_every_channel(mask, images), 0.0, images)
+
+
+def put(images: torch.Tensor, others: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """images (b, 3, h, w) with `others`, of the same shape, where the mask (b, 1, h, w) is true."""
+    return torch.where(_of_every_channel(mask, images), others, images)
+
+
+def _of_every_channel(mask: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+    """The mask (b, 1, h, w) as it is, or (b, c, h, w) where channels are last in memory.
+
+    There torch stretches it three values at a time: 0.7 ms for `where` on 128 images of 28 px, 0.25
+    with the whole mask written out.
+    """
+    if images.is_contiguous() or not images.is_contiguous(memory_format=torch.channels_last):
+        return mask
+    return torch.stack(images.shape[1] * (mask[:, 0],), -1).permute(0, 3, 1, 2)
 
 
 def hide_under_noise(
@@ -45,7 +61,7 @@ def hide_under_noise(
         torch.from_numpy(keys[changed]).to(images.device), height * width * channels
     )
     noise = noise.view(-1, height, width, channels).permute(0, 3, 1, 2)
-    hidden = torch.where(mask[rows], noise.to(images.dtype), images[rows])
+    hidden = put(images[rows], noise.to(images.dtype), mask[rows])
     return images.clone().index_copy_(0, rows, hidden)
 
 

@@ -26,13 +26,13 @@ def cutmix(
     """
     import torch
 
-    from ._hiding import box_mask
+    from ._hiding import box_mask, put
 
     height, width = images.shape[2:]
     lam = 1.0 - boxes[:, 2] * boxes[:, 3] / (height * width)
     own = torch.from_numpy(lam.astype(np.float32)).to(images.device)[:, None]
     order = torch.from_numpy(permutation).to(images.device)
-    mixed = torch.where(box_mask(boxes, images), images[order], images)
+    mixed = put(images, images[order], box_mask(boxes, images))
     return mixed, torch.lerp(targets[order], targets, own)
 
 

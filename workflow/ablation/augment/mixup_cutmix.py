@@ -11,8 +11,6 @@ from ..config.base import Fraction, NoBool, Positive
 from ..data.draws import Draws
 from ._mixing import Per, beta_shares, cutmix_boxes, mixing_draws, partners
 from .base import Mixing
-from .cutmix import cutmix
-from .mixup import mixup
 
 if TYPE_CHECKING:
     import torch
@@ -34,15 +32,21 @@ def mixup_or_cutmix(
     """
     import torch
 
-    if cut.all():
-        return cutmix(images, targets, boxes=boxes, permutation=permutation)
-    blended, shares = mixup(images, targets, lam=lam, permutation=permutation)
-    if not cut.any():
-        return blended, shares
-    pasted, areas = cutmix(images, targets, boxes=boxes, permutation=permutation)
-    chosen = torch.from_numpy(cut).to(images.device)
-    mixed = torch.where(chosen[:, None, None, None], pasted, blended)
-    return mixed, torch.where(chosen[:, None], areas, shares)
+    from ._hiding import box_mask, put
+
+    height, width = images.shape[2:]
+    boxes = np.where(cut[:, None], boxes, 0)
+    areas = 1.0 - boxes[:, 2] * boxes[:, 3] / (height * width)
+    # A share of 1 keeps an image's bits (lerp returns its ends), and so does a box of height 0:
+    # each stage does nothing to the images of the other one.
+    blend, own = np.where(cut, 1.0, lam), np.where(cut, areas, lam)
+    blend, own = (torch.from_numpy(v.astype(np.float32)).to(images.device) for v in (blend, own))
+    order = torch.from_numpy(permutation).to(images.device)
+    partner = images[order]
+    mixed = images if cut.all() else torch.lerp(partner, images, blend[:, None, None, None])
+    if cut.any():
+        mixed = put(mixed, partner, box_mask(boxes, images))
+    return mixed, torch.lerp(targets[order], targets, own[:, None])
 
 
 class MixupCutMix(Mixing):

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from ..errors import ConfigError, nearest
+from .claim import Register
 from .dataset import DatasetConfig, DatasetLock
 from .explain import explain
 from .recipe import RecipeConfig
@@ -130,6 +131,12 @@ def load_scale(config_dir: Path, name: str, where: str = "") -> ScaleConfig:
 def load_study(config_dir: Path, name: str, where: str = "") -> StudyConfig:
     """The study `config/studies/{name}.yaml`; where: what gives the name, for the error."""
     return _load(StudyConfig, config_dir, "studies", name, where)
+
+
+def load_register(config_dir: Path) -> Register:
+    """The claims of all documents, `config/claims.yaml`."""
+    path = Path(config_dir) / "claims.yaml"
+    return validate(Register, read_yaml(path), str(path))
 
 
 def load_lock(config_dir: Path, name: str) -> DatasetLock:

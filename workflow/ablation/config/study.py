@@ -9,12 +9,11 @@ from pydantic import Field, field_validator, model_validator
 from ..errors import nearest
 from ..metrics import COLUMN_METRICS, EPOCH_METRICS, METRICS, TIME_METRICS
 from .base import Config, Count, Fraction, NoBool, Number, Positive, Whole
+from .claim import Claim, Labels
 from .recipe import Described
 from .resources import Otherwise, Site
 
 EPOCHS_TO = "epochs_to"
-Labels = dict[str, Any]
-"""Which variants: axis -> its value as the grid has it; or `{row: name}` for a named row."""
 
 
 def _known_metric(name: str) -> str:
@@ -224,8 +223,26 @@ class StudyConfig(Described):
     """File name -> figure."""
     published: tuple[Published, ...] = ()
     """Numbers of the document, laid beside the measured ones."""
+    claims: tuple[Claim, ...] = ()
+    """Claims of the register that this study tests."""
     resources: dict[str, Otherwise] = {}
     """Scale -> what cells of this study ask of the cluster otherwise; wins over the recipe's."""
+
+    @field_validator("claims")
+    @classmethod
+    def _claims_differ(cls, claims: tuple[Claim, ...]) -> tuple[Claim, ...]:
+        numbers = [claim.number for claim in claims]
+        twice = sorted({n for n in numbers if numbers.count(n) > 1})
+        if twice:
+            raise ValueError(f"claim {twice[0]} stands there twice; a claim has one decision")
+        return claims
+
+    @model_validator(mode="after")
+    def _claims_are_run(self) -> StudyConfig:
+        for claim in self.claims:
+            for scale in set(claim.scales) & set(self.not_at):
+                raise ValueError(f"claim {claim.number}: {scale} is one of its scales and not_at")
+        return self
 
     @field_validator("seeds")
     @classmethod
@@ -279,10 +296,10 @@ class StudyConfig(Described):
         return self
 
     def _reads_only(self) -> None:
-        if self.rows or self.published or self.columns:
+        if self.rows or self.published or self.columns or self.claims:
             raise ValueError(
-                "a loader benchmark is a grid of images per second: no `rows`, `published` or "
-                "`columns`"
+                "a loader benchmark is a grid of images per second: no `rows`, `published`, "
+                "`columns` or `claims`"
             )
         for key in (*self.base, *self.grid):
             part = key.split(".")[0]
@@ -295,9 +312,10 @@ class StudyConfig(Described):
                 )
 
     def _leave_to_the_range(self) -> None:
-        if self.published or self.baseline or self.columns:
+        if self.published or self.baseline or self.columns or self.claims:
             raise ValueError(
-                "a range test compares no accuracies: no `baseline`, `published` or `columns`"
+                "a range test compares no accuracies: no `baseline`, `published`, `columns` or "
+                "`claims`"
             )
         keys = (*self.base, *self.grid, *(key for row in self.rows.values() for key in row))
         taken = [key for key in keys if key.split(".")[0] in ("lr", "schedule", "epochs")]

@@ -32,3 +32,10 @@ class Model(Technique):
         Initial weights come from torch's global generator, which the caller has seeded.
         """
         raise NotImplementedError
+
+
+def bare(model: Model) -> Model:
+    """The model without the regularization inside it: two that are equal so hold the same
+    weights."""
+    options = {key: None for key in CARRIED if key in type(model).model_fields}
+    return model.model_copy(update=options)
