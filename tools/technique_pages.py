@@ -82,7 +82,8 @@ A draw is named by its stream, and is a function of seed, stream, epoch and imag
 
 Strips show an image and six draws from it (a mix: two images and five blends of them), with the
 options' defaults, save that what has a `prob` is always applied, and that mixup's `alpha` is 1.
-Curves span 30 epochs."""
+Curves span 30 epochs. What an augmentation costs the loader stands in a table of
+[the benchmarks](../benchmarks/README.md#what-a-technique-costs)."""
 
 
 def _table(family: str, techniques: tuple[type[BaseModel], ...]) -> list[str]:

@@ -326,6 +326,7 @@ def describe(args: argparse.Namespace, cell: Cell) -> dict:
         f"--out {shlex.quote(str(args.out))}",
         f"--checkpoints {shlex.quote(str(args.checkpoints))}",
     ]
+    rule = cell.variant.document.lr
     return {
         "cell_id": cell.id,
         "study": args.study,
@@ -335,6 +336,8 @@ def describe(args: argparse.Namespace, cell: Cell) -> dict:
         "dataset_digest": cell.dataset.digest,
         "command": " ".join(command),
         "config": cell.config.model_dump(mode="json"),
+        # Where the document has a learning rate by rule: `config` holds what it comes to.
+        **({} if isinstance(rule, float) else {"lr_rule": rule.model_dump()}),
         "identity": identity(cell.config, cell.dataset.digest),
     }
 

@@ -225,3 +225,14 @@ def test_without_given_weights_there_are_none(folder: Path, tmp_path: Path) -> N
     assert starting_weights(cell, tmp_path) is None
     assert teacher_of(cell, tmp_path, torch.device("cpu")) is None
     assert "distill" not in PLAIN
+
+
+def test_a_cell_says_its_learning_rate_and_the_rule_it_comes_from(folder: Path) -> None:
+    import train_cell
+
+    argv = ["--study", "s", "--scale", "z", "--data", "d", "--out", "o", "--checkpoints", "c"]
+    configs.edit(folder / STUDY, "lr: [0.1, 0.2]", "lr.per_256: [0.1, 0.2]")
+    configs.edit(folder / STUDY, "{lr: 0.1}", "{lr.per_256: 0.1}")
+    configs.edit(folder / RECIPE, "lr: 0.1", "lr: {per_256: 0.1}")
+    told = train_cell.describe(train_cell.parse(argv), plan(folder).cells[0])
+    assert told["config"]["lr"] == 0.05 and told["lr_rule"] == {"per_256": 0.1, "rule": "linear"}
