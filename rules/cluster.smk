@@ -1,12 +1,12 @@
 # What cells ask of a cluster, how they get there, and what is said at the end. Names are those of
 # rules/common.smk; docs/cluster.md tells how it plays together.
 
-import os
 import signal
 import time
 
 from ablation.causes import failures
 from ablation.record import release
+from ablation.slurm import mark_packed, packed
 
 BEGAN = time.time()
 
@@ -45,7 +45,7 @@ def pack(wildcards):
     """The group of a cell, when the profile packs cells: one for each kind of allocation."""
     if workflow.group_settings.group_components.get("cells", 1) <= 1:
         return None
-    os.environ["ABLATION_PACKED"] = "1"  # the jobs inherit it; Snakemake does not tell them
+    mark_packed()
     group = f"cells-{digest(RESOURCES[cell_study(wildcards)].model_dump())}"
     workflow.parent_groupids[group] = "cells"
     return group
@@ -53,7 +53,7 @@ def pack(wildcards):
 
 def packed_option(wildcards):
     """The option that tells a cell that it is packed: its times are not to be compared."""
-    return "--packed" if os.environ.get("ABLATION_PACKED") else ""
+    return "--packed" if packed() else ""
 
 
 def medium_folder(wildcards):

@@ -164,6 +164,11 @@ def test_a_scale_maps_a_teacher(folder: Path) -> None:
     assert found.missing_files(Path()) == [] and len(found.parents) == 2
 
 
+def test_a_misspelt_label_in_a_scale_is_refused(folder: Path) -> None:
+    (folder / SCALE).write_text(f"title: z\nweights: {{beit_base_patch16_22.some: {FROM_WIDE}}}\n")
+    assert "'beit_base_patch16_22.some' is no model of timm and no file; did you" in refused(folder)
+
+
 # -- in a training --------------------------------------------------------------------------------
 
 

@@ -234,6 +234,18 @@ def test_tf32_is_refused_without_a_gpu() -> None:
         prepare_torch(cell(compute={"tf32": True}), CPU)
 
 
+@pytest.mark.parametrize("last", [True, False])
+def test_validation_images_lie_in_memory_as_training_images_do(
+    last: bool, data: Path, tmp_path: Path
+) -> None:
+    made = trained(cell(compute={"channels_last": last}, epochs=1), data, tmp_path)
+    seen = []
+    made.learner.model.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    made._evaluate(made.learner.model, made.val_set, np.arange(len(made.val_set)))
+    layout = torch.channels_last if last else torch.contiguous_format
+    assert all(images.is_contiguous(memory_format=layout) for images in seen)
+
+
 def test_repeated_augmentation_shows_an_image_several_times_otherwise_each(
     data: Path, tmp_path: Path
 ) -> None:

@@ -65,12 +65,13 @@ def evaluate(
     device: torch.device,
     flip: bool = False,
     precision: str = "fp32",
+    layout: torch.memory_format = torch.channels_last,
     ranks: Ranks | None = None,
 ) -> dict[str, float]:
     """Mean loss (without label smoothing), top-1 and top-5 in percent over `samples`.
 
-    windows: (n, 4) int32 of all samples of the source; size: side of
-    the images, pixels; flip: the mean of the logits for an image and its mirror image counts.
+    windows: (n, 4) int32 of all samples of the source; size: side of the images, pixels; layout:
+    how they lie in memory; flip: the mean of the logits for an image and its mirror image counts.
     Every sample counts exactly once: several ranks share them out.
     """
     ranks = ranks or Ranks()
@@ -85,6 +86,7 @@ def evaluate(
     with torch.inference_mode():
         for batch in source.batches(mine, windows, batch_size, size):
             images = normalize(torch.from_numpy(batch.images).to(device))
+            images = images.contiguous(memory_format=layout)
             labels = torch.from_numpy(batch.labels).to(device)
             with autocast(precision, device):
                 logits = model(images).float()

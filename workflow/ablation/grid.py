@@ -37,6 +37,7 @@ from .overrides import at_scale, override
 from .weights import OtherCell
 from .weights.base import Weights
 
+_WEIGHT_FILES = (".pt", ".pth", ".bin", ".safetensors")
 # Above this many bytes of pixels a dataset is streamed: memory of a job is a few GB.
 RESIDENT_BYTES = 2 * 1024**3
 
@@ -293,6 +294,13 @@ class Planner:
             if label not in _model_labels():
                 hint = nearest(label, _model_labels())
                 raise ConfigError(f"{where}: models: there is no model '{label}'{hint}")
+        for label in scale.weights:
+            arch, suffix = label.partition(".")[0], Path(label).suffix
+            if suffix not in _WEIGHT_FILES and arch not in arch_names("timm"):
+                hint = nearest(arch, arch_names("timm"))
+                raise ConfigError(
+                    f"{where}: weights: '{label}' is no model of timm and no file{hint}"
+                )
 
     def _cell(self, plan: StudyPlan, variant: Variant, seed: int) -> Cell:
         path, training = self.config_dir / "studies" / f"{plan.name}.yaml", variant.training

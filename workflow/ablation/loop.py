@@ -335,6 +335,7 @@ class Trainer:
             device=self.device,
             flip=config.flip_tta,
             precision=config.precision,
+            layout=self.learner.format,
             ranks=self.ranks,
         )
 

@@ -22,3 +22,14 @@ def requeue() -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0
+
+
+def mark_packed() -> None:
+    """Note for this process and the jobs that it sends that several cells share a job: jobs inherit
+    the environment, and Snakemake tells them nothing of it."""
+    os.environ["ABLATION_PACKED"] = "1"
+
+
+def packed() -> bool:
+    """Whether cells share a job here."""
+    return bool(os.environ.get("ABLATION_PACKED"))
