@@ -296,10 +296,10 @@ class StudyConfig(Described):
         return self
 
     def _reads_only(self) -> None:
-        if self.rows or self.published or self.columns:
+        if self.rows or self.published or self.columns or self.claims:
             raise ValueError(
-                "a loader benchmark is a grid of images per second: no `rows`, `published` or "
-                "`columns`"
+                "a loader benchmark is a grid of images per second: no `rows`, `published`, "
+                "`columns` or `claims`"
             )
         for key in (*self.base, *self.grid):
             part = key.split(".")[0]
