@@ -196,7 +196,7 @@ def train(
     """Train the cell and write its results. check: raises when the lease is lost."""
     from ablation import loop, progress
     from ablation.lease import others_here
-    from ablation.teacher import starting_weights, teacher_of
+    from ablation.teacher import diverged_parent, starting_weights, teacher_of
 
     check_betons(args.data, cell)
     started = datetime.datetime.now(datetime.UTC)
@@ -207,8 +207,10 @@ def train(
         check()
         progress.write(folder / progress.NAME, trainer.state, cell.config.epochs)
 
+    lost = diverged_parent(cell, cells)
+    needs = {} if lost is None else {"pretrained": None, "distill": None}
     trainer = loop.Trainer(
-        cell.config,
+        cell.config.model_copy(update=needs),
         cell.dataset.lock,
         args.data,
         cell_id=cell.id,
@@ -220,10 +222,13 @@ def train(
         before_save=before_save,
         alone=lambda: not (args.packed or others_here(args.checkpoints, folder / "lease.json")),
         ranks=ranks,
-        start=starting_weights(cell, cells),
-        teacher=teacher_of(cell, cells, device),
+        start=None if lost else starting_weights(cell, cells),
+        teacher=None if lost else teacher_of(cell, cells, device),
     )
-    trainer.run(BEGAN)
+    if lost is None:
+        trainer.run(BEGAN)
+    else:
+        trainer.give_up(f"cell {lost.id}, whose weights this one needs, has diverged: so does this")
     model = trainer.final_model()  # every rank has its part in measuring batch norms anew
     if trainer.ranks.first:
         check()

@@ -580,3 +580,25 @@ def test_the_error_of_a_rank_is_the_cells(bench: Bench) -> None:
     assert done.returncode == 2 and "sync_bn is an operation of GPUs" in done.stderr
     assert "one of the cell's 2 ranks has ended with an error" in done.stderr
     assert not list(bench.root.rglob("metrics.json"))
+
+
+# -- weights of another cell ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("use", ["distill", "pretrained"])
+def test_a_cell_whose_parent_diverged_is_diverged_too(bench: Bench, use: str) -> None:
+    """Divergence is data, here as well: no failed job, no training from broken weights."""
+    parent = {"name": "cell", "study": "tiny", "variant": {"lr": 1.0e6}}
+    given = {"distill": {"alpha": 0.5, "teacher": parent}, "pretrained": {"weights": parent}}
+    bench.write({"rows": {"child": {use: given[use]}}})
+    cells = {c.variant.label: c.id for c in Planner(bench.config).plan("tiny", "tiny").cells[::2]}
+    folder = bench.root / "cells"
+    for label, cell in cells.items():
+        if label != "lr=0.05":
+            out = {"out": folder / cell, "cells": folder, "variant": label}
+            assert bench.run(label, **out).returncode == 0
+    found = strict((folder / cells["child"] / "metrics.json").read_text())
+    assert found["status"] == "diverged" and found["epochs"] == []
+    assert found["diverged_at"] == {"epoch": 1, "step": None}
+    log = strict((folder / cells["child"] / "cell.json").read_text())
+    assert log["identity"][f"{use}.{'teacher' if use == 'distill' else 'weights'}.cell_id"]

@@ -156,6 +156,11 @@ class Trainer:
             self.meter.close()
         return self.state
 
+    def give_up(self, why: str) -> None:
+        """End before the first step, as diverged: what the training needs has diverged itself."""
+        self.state.diverged_at = {"epoch": 1, "step": None}
+        self.say(why)
+
     def train_epoch(self) -> None:
         """The rest of the current epoch."""
         state = self.state

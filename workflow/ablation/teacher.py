@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,15 @@ class Teacher:
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """(b, 3, h, w) images in the student's normalisation to (b, classes) logits."""
         return self.model(images if self.same else images * self.factor + self.shift)
+
+
+def diverged_parent(cell: Cell, cells: Path) -> Cell | None:
+    """A cell whose weights this one needs and whose training diverged; None if there is none."""
+    for parent in cell.parents:
+        found = json.loads((cells / parent.id / "metrics.json").read_text())
+        if found["status"] == "diverged":
+            return parent
+    return None
 
 
 def starting_weights(cell: Cell, cells: Path) -> dict[str, torch.Tensor] | None:
