@@ -28,7 +28,7 @@ rows:
   tuned: {pretrained: {weights: {name: cell, study: teachers, variant: {row: teacher}}}}
 baseline: {lr: 0.1}
 """
-FILE = "{name: timm, arch: beit_base_patch16_224.in22k_ft_in22k_in1k}"
+FILE = "{name: timm, arch: vit_tiny_patch16_224.augreg_in21k}"
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +89,9 @@ def test_a_deleted_teacher_alone_is_trained_again(project: Path) -> None:
 def test_missing_weights_are_said_before_any_job(project: Path) -> None:
     old = "{name: cell, study: teachers, variant: {row: teacher}}}}\nbaseline"
     edit(project, PLAIN, old, FILE + "}}\nbaseline")
-    edit(project, PLAIN, "tuned: {", "tuned: {model: {name: timm, arch: beit_base_patch16_224}, ")
+    edit(project, PLAIN, "tuned: {", "tuned: {model: {name: timm, arch: vit_tiny_patch16_224}, ")
     done = snakemake(project, "-n", check=False)
     text = done.stdout + done.stderr
     assert done.returncode == 1 and "Traceback" not in text
     said = [line for line in text.splitlines() if "put the file model.safetensors" in line]
-    assert len(said) == 1 and "weights/beit_base_patch16_224.in22k" in said[0]
+    assert len(said) == 1 and "weights/vit_tiny_patch16_224.augreg" in said[0]
