@@ -557,18 +557,16 @@ def test_the_record_says_how_to_train_the_cell_again(bench: Bench) -> None:
 
 def test_a_cell_of_two_ranks_stops_as_asked_and_goes_on(bench: Bench) -> None:
     """Through torchrun, on the CPU: the signal reaches the process that was started alone."""
-    bench.write(bench.base(batch_size=24, epochs=4, compute={"ranks": 2}))
+    bench.write(bench.base(batch_size=24, epochs=80, compute={"ranks": 2}))
     whole = bench.train("whole")
     log = bench.root / "cut.log"
     with open(log, "w") as file:
         process = subprocess.Popen(conftest.command("train_cell", *bench.args("cut")), stderr=file)
         deadline = time.monotonic() + 240
-        while "epoch 1/4" not in log.read_text() and time.monotonic() < deadline:
+        while "epoch 1/80" not in log.read_text() and time.monotonic() < deadline:
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
         code = process.wait(timeout=240)
-    if code == 0:  # it was too quick: nothing left to stop
-        pytest.skip("the cell had ended before the signal")
     assert code == 75, log.read_text()
     assert list((bench.root / "cut/checkpoints").rglob("checkpoint.pt"))
     assert bench.train("cut") == whole
