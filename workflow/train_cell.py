@@ -17,7 +17,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 BEGAN = time.time()
@@ -90,7 +90,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         train_rank(args, cell, stop_signals)
         return 0
     # After the plan, so that a mistake in a file is answered before torch's seconds of import.
-    from ablation.causes import explained
     from ablation.lease import Lease
     from ablation.progress import recall_log
     from ablation.record import adopt, complete
@@ -110,16 +109,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             say("an earlier attempt has trained this cell; its results are put back")
         else:
             try:
-                if cell.config.compute.ranks > 1:
-                    given = sys.argv[1:] if argv is None else argv
-                    launch_ranks(given, args, cell, lease, stop_signals)
-                else:
-                    train(args, cell, lease.check, stop_signals)
-            except (MemoryError, RuntimeError, OSError) as error:
-                better = explained(error, args.out, args.scale, cell.config)
-                if better is not None:
-                    raise better from error
-                raise
+                with causes(args, cell):
+                    if cell.config.compute.ranks > 1:
+                        given = sys.argv[1:] if argv is None else argv
+                        launch_ranks(given, args, cell, lease, stop_signals)
+                    else:
+                        train(args, cell, lease.check, stop_signals)
             except StopRequested:
                 # Only once a state of this attempt is saved: else it would come back for ever.
                 if stop_signals.limit and checkpoint_age(folder) < time.time() - BEGAN:
@@ -162,6 +157,20 @@ def check_betons(folder: Path, cell: Cell) -> None:
         )
 
 
+@contextlib.contextmanager
+def causes(args: argparse.Namespace, cell: Cell) -> Iterator[None]:
+    """A full memory or disk, a broken GPU: a line that says what helps, in place of a traceback."""
+    from ablation.causes import explained
+
+    try:
+        yield
+    except (MemoryError, RuntimeError, OSError) as error:
+        better = explained(error, args.out, args.scale, cell.config)
+        if better is not None:
+            raise better from error
+        raise
+
+
 def launch_ranks(argv: Sequence[str], args: argparse.Namespace, cell: Cell, lease, stop) -> None:
     """Train the cell in several processes of this program."""
     from ablation.launch import launch
@@ -173,20 +182,14 @@ def launch_ranks(argv: Sequence[str], args: argparse.Namespace, cell: Cell, leas
 
 def train_rank(args: argparse.Namespace, cell: Cell, stop) -> None:
     """Train this process's part of the cell; the first rank writes the results."""
-    from ablation.causes import explained
     from ablation.launch import asked
     from ablation.ranks import Ranks
 
     folder = args.checkpoints / cell.id
     device = choose_device(args.device)
     ranks = Ranks.join(device)
-    try:
+    with causes(args, cell):
         train(args, cell, lambda: None, lambda: stop() or asked(folder), ranks, device)
-    except (MemoryError, RuntimeError, OSError) as error:
-        better = explained(error, args.out, args.scale, cell.config)
-        if better is not None:
-            raise better from error
-        raise
     ranks.leave()
 
 

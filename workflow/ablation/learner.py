@@ -94,8 +94,8 @@ class Learner:
         """One step of the optimizer; returns the batch's mean loss and its right answers.
 
         batch: this rank's part of it, of which loss and answers are; epoch and step count from 0.
-        The answers, (2,) int64, are those right at the first and
-        among the five first; of a blended image the label with the larger share counts.
+        The answers, (2,) int64, are those right at the first and among the five first; of a
+        blended image the label with the larger share counts.
         """
         self.model.zero_grad(set_to_none=True)
         parts = self.config.accumulate
@@ -164,8 +164,9 @@ class Learner:
         return (1.0 - distill.alpha) * loss + distill.alpha * part
 
     def _step(self, lr: float) -> None:
-        optimizer, clip = _Optimizer(self.model, self.optimizer), self.config.clip_grad_norm
+        clip = self.config.clip_grad_norm
         if self.scaler is not None:
+            optimizer = _Optimizer(self.model, self.optimizer)
             self.scaler.unscale_(optimizer)
         if clip is not None:
             # A norm that is not finite makes the weights so: seen by the next look at the loss.
