@@ -62,6 +62,7 @@ rule study_figures:
             "workflow/study_figures.py",
             *library(
                 "figures",
+                "figure_layout",
                 "range_figure",
                 "loader_figure",
                 "lr_range",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.transforms import Bbox
 
 from . import stats
 from .collect import axes_of
 from .config.study import Curves, Heatmap, LoaderRates, RangeCurves
 from .errors import ConfigError
+from .figure_layout import layout
 from .files import publish, write_text
 from .frames import StudyData, curve_frame, diverged_frame, level_frame, shown
 from .grid import Variant
@@ -49,6 +52,8 @@ class Drawn:
     svg: str
     png: bytes
     table: str
+    layout: str = ""
+    """Of curves: where a page finds an epoch in the SVG, as JSON (figure_layout.py)."""
 
 
 def study_figures(data: StudyData) -> list[Drawn]:
@@ -57,7 +62,7 @@ def study_figures(data: StudyData) -> list[Drawn]:
 
 
 def write_figures(figures: list[Drawn], folder: Path) -> None:
-    """Write each figure as SVG and PNG, and its data as CSV."""
+    """Write each figure as SVG and PNG, its data as CSV, and the layout of curves as JSON."""
     folder.mkdir(parents=True, exist_ok=True)
     for figure in figures:
         write_text(folder / f"{figure.name}.svg", figure.svg)
@@ -65,6 +70,8 @@ def write_figures(figures: list[Drawn], folder: Path) -> None:
         temporary.write_bytes(figure.png)
         publish(temporary, folder / f"{figure.name}.png")
         write_text(folder / f"{figure.name}.csv", figure.table)
+        if figure.layout:
+            write_text(folder / f"{figure.name}.layout.json", figure.layout)
 
 
 def draw(data: StudyData, name: str) -> Drawn:
@@ -83,12 +90,20 @@ def draw(data: StudyData, name: str) -> Drawn:
         else:
             figure, frame = draw_heatmap(data, spec)
         svg, png = io.StringIO(), io.BytesIO()
-        fit = {"bbox_inches": "tight", "pad_inches": 0.08}
+        cut = figure.get_tightbbox(figure.canvas.get_renderer()).padded(0.08)
+        fit = {"bbox_inches": cut}
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None}, **fit)
         figure.savefig(png, format="png", metadata={"Software": None}, **fit)
+        places = _layout_json(figure, cut, data, spec) if isinstance(spec, Curves) else ""
         plt.close(figure)
     table = frame.to_csv(index=False, lineterminator="\n")
-    return Drawn(name, svg.getvalue(), png.getvalue(), table)
+    return Drawn(name, svg.getvalue(), png.getvalue(), table, places)
+
+
+def _layout_json(figure: Figure, cut: Bbox, data: StudyData, spec: Curves) -> str:
+    look, pens = pens_of(data, spec)
+    panels = {label: mine.panel for label, mine in look.items()}
+    return json.dumps(layout(figure, cut, pens, panels), indent=1, ensure_ascii=False) + "\n"
 
 
 def _check_metric(data: StudyData, name: str) -> None:
@@ -139,13 +154,23 @@ def looks(data: StudyData, spec: Curves) -> dict[str, Look]:
     return found
 
 
+def pens_of(data: StudyData, spec: Curves) -> tuple[dict[str, Look], dict[str, dict[str, Any]]]:
+    """The look of each variant, and the pen that draws it: its colour and its dashes."""
+    look = looks(data, spec)
+    colours = _palette(_unique(x.colour for x in look.values()))
+    dashes = dict(zip(_unique(x.style for x in look.values()), itertools.cycle(_DASHES)))
+    pens = {
+        label: {"color": colours[mine.colour], "linestyle": dashes[mine.style]}
+        for label, mine in look.items()
+    }
+    return look, pens
+
+
 def draw_curves(data: StudyData, spec: Curves) -> tuple[Figure, pd.DataFrame]:
     """A line per variant over epochs, with a band over its seeds."""
     frame, lost = curve_frame(data, spec.metric), diverged_frame(data, spec.metric)
-    look = looks(data, spec)
+    look, pens = pens_of(data, spec)
     panels = _unique(x.panel for x in look.values() if x.panel) or [""]
-    colours = _palette(_unique(x.colour for x in look.values()))
-    dashes = dict(zip(_unique(x.style for x in look.values()), itertools.cycle(_DASHES)))
     width = 4.9 if len(panels) == 1 else 3.1 * len(panels)
     figure, axes = plt.subplots(
         1, len(panels), figsize=(width, 3.3), sharex=True, sharey=True, squeeze=False
@@ -154,7 +179,7 @@ def draw_curves(data: StudyData, spec: Curves) -> tuple[Figure, pd.DataFrame]:
         for variant in data.plan.variants:
             mine = look[variant.label]
             if mine.panel in ("", panel):
-                pen = {"color": colours[mine.colour], "linestyle": dashes[mine.style]}
+                pen = pens[variant.label]
                 _draw_variant(ax, frame[frame["variant"] == variant.label], pen, spec.metric)
                 _draw_lost(ax, data, variant, lost, pen)
         if panel:
@@ -167,7 +192,9 @@ def draw_curves(data: StudyData, spec: Curves) -> tuple[Figure, pd.DataFrame]:
         axes[0][0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     _chance_line(axes[0], data, spec.metric)
     _headline(figure, data, spec.title)
-    _legend(axes[0][-1], data, spec, look, colours, dashes)
+    colours = {x.colour: pens[label]["color"] for label, x in look.items()}
+    dashes = {x.style: pens[label]["linestyle"] for label, x in look.items()}
+    _legend(axes[0][-1], data, spec, colours, dashes)
     return figure, _curves_table(data, frame, lost)
 
 
@@ -233,7 +260,6 @@ def _legend(
     ax: Axes,
     data: StudyData,
     spec: Curves,
-    look: dict[str, Look],
     colours: dict[str, Any],
     dashes: dict[str, Any],
 ) -> None:
