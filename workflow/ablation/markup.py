@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -46,7 +46,9 @@ class Entry:
     text: str
     sort: float | str | None = None
     link: str = ""
-    """Where it leads on a page."""
+    """Where it leads on a page: its evidence."""
+    mark: str = ""
+    """The verdict that it tells, by which a page marks it."""
 
     @property
     def sort_key(self) -> str:
@@ -54,6 +56,21 @@ class Entry:
         if isinstance(self.sort, float) and math.isnan(self.sort):
             return ""
         return str(self.text if self.sort is None else self.sort)
+
+
+class Link(NamedTuple):
+    """A part of a sentence that leads to what carries it."""
+
+    text: str
+    to: str
+
+
+Sentence = tuple[str | Link, ...]
+
+
+def plain_text(sentence: Sentence) -> str:
+    """A sentence without its links."""
+    return "".join(part.text if isinstance(part, Link) else part for part in sentence)
 
 
 @dataclass(frozen=True)
@@ -78,6 +95,8 @@ class Table:
     """Rows of the CSV, all with the same keys."""
     marked: tuple[int, ...] = ()
     """Rows that are set off: the baseline."""
+    ids: tuple[str, ...] = ()
+    """Of the rows, where a page links to them."""
 
 
 def to_csv(table: Table) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from .markup import markdown, to_markdown
+from .markup import markdown, plain_text, to_markdown
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "report"
 _SVG = "http://www.w3.org/2000/svg"
@@ -47,9 +47,15 @@ class Raw(str):
     """Markdown that is markup already."""
 
 
-def render_html(content: dict[str, Any]) -> str:
-    """The page; autoescape is on for every text."""
-    return _environment(autoescape=True).get_template("index.html.j2").render(content)
+class HtmlRenderer:
+    """Pages of the report, from templates that are read once."""
+
+    def __init__(self) -> None:
+        self._environment = _environment(autoescape=True)
+
+    def page(self, template: str, content: dict[str, Any]) -> str:
+        """A page by the name of its template; autoescape is on for every text."""
+        return self._environment.get_template(f"{template}.html.j2").render(content)
 
 
 def render_markdown(content: dict[str, Any]) -> str:
@@ -58,6 +64,7 @@ def render_markdown(content: dict[str, Any]) -> str:
     environment.filters["table"] = lambda table: Raw(to_markdown(table))
     environment.filters["path"] = lambda text: Raw(text.replace(" ", "%20").replace(")", "%29"))
     environment.filters["code"] = code_block
+    environment.filters["plain_text"] = plain_text
     return environment.get_template("report.md.j2").render(content)
 
 

@@ -6,61 +6,77 @@ it out.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from . import sentences
-from .captions import caption
-from .claim_plan import check_one_decision
-from .claims import NOT_HERE, NOT_TESTED, verdicts
-from .collect import CellRecord, log_of, read_cell, reads_only, scaled_axes
+from .claims import verdicts
+from .collect import CellRecord, read_cell, reads_only
 from .config.load import load_study
 from .config.study import StudyConfig
-from .errors import ConfigError, DataError, NotAtScale, UserError
+from .errors import NotAtScale, UserError
 from .files import write_text
 from .frames import StudyData, load
 from .grid import Cell, Planner
 from .markup import Column, Entry, Table
-from .render import inline_svg, render_html, render_markdown
+from .place import Place
+from .render import HtmlRenderer, render_markdown
+from .report_cells import cell_pages, paged_cells
+from .report_documents import claims_content, document_content, grouped
+from .report_machines import dates, hardware, time_table, versions
+from .report_study import study_content
 from .sentences import count, duration, listed
-from .settings import model_text, settings_table
-from .tables import level, study_tables, title_of
-from .verdicts import document_tables, study_table, tally
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where things lie, and what the report is about."""
-
-    scale: str
-    studies: tuple[str, ...]
-    results: Path
-    out: Path
-    config_dir: Path
-
-    def study(self, name: str) -> Path:
-        """Folder of a study's tables and figures."""
-        return self.results / "studies" / self.scale / name
-
-    @property
-    def cells(self) -> Path:
-        """Folder of the cells."""
-        return self.results / "cells"
+from .settings import model_text
+from .tables import title_of
 
 
 def build(place: Place) -> None:
-    """Write index.html and report.md."""
-    content = gather(place)
-    place.out.mkdir(parents=True, exist_ok=True)
-    write_text(place.out / "index.html", render_html(content))
+    """Write report.md, a page for every study and cell, and at last index.html."""
+    material = gather(place)
+    content = material.content
+    pages = Pages()
+    shown = content["studies"]
+    for study, following in zip(shown, [*shown[1:], None], strict=True):
+        path = place.out / "studies" / f"{study['id']}.html"
+        pages.write(path, "study", content, study=study, following=following)
+    for cell in cell_pages(material.studies, material.records, material.paged, place):
+        pages.write(place.out / "cells" / f"{cell['id']}.html", "cell", content, cell=cell)
+    pages.write(place.out / "index.html", "index", content)
     write_text(place.out / "report.md", render_markdown(content))
+    for folder in ("studies", "cells"):  # pages of an earlier choice of studies
+        for page in set((place.out / folder).glob("*.html")) - pages.written:
+            page.unlink()
 
 
-def gather(place: Place) -> dict[str, Any]:
-    """All that the templates show."""
+class Pages:
+    """Renders pages and writes them, and knows which ones."""
+
+    def __init__(self) -> None:
+        self.renderer = HtmlRenderer()
+        self.written: set[Path] = set()
+
+    def write(self, path: Path, template: str, content: dict[str, Any], **more: Any) -> None:
+        """Write one page."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, self.renderer.page(template, {**content, **more}))
+        self.written.add(path)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a report is made from, and what its templates show of it."""
+
+    studies: list[StudyData]
+    records: dict[str, CellRecord]
+    paged: set[str]
+    """The cells that have a page."""
+    content: dict[str, Any]
+
+
+def gather(place: Place) -> Material:
+    """All that the templates show but for the cells, whose pages are made one by one."""
     planner = Planner(place.config_dir)
     studies, not_run = [], []
     for name in place.studies:
@@ -72,8 +88,30 @@ def gather(place: Place) -> dict[str, Any]:
         studies.append(load(plan, folder / "runs.csv", folder / "epochs.csv"))
     if not studies:
         raise UserError(f"none of these studies is run at scale {place.scale}")
-    trained = [data for data in studies if data.plan.config.kind != "loader"]
     records = _records(studies, place.cells)
+    paged = paged_cells(studies, records, place.cells)
+    found = {data.plan.name: verdicts(data) for data in studies}
+    groups = grouped(studies, found, planner)
+    content = {
+        **_front(studies, records, place),
+        **claims_content(groups, place.scale),
+        "documents": [document_content(group) for group in groups],
+        "not_run": _not_run(not_run, place.scale),
+        "studies": [
+            study_content(data, found[data.plan.name], records, paged, place)
+            | {"document": {"id": group.id, "title": group.title}}
+            for group in groups
+            for data in group.studies
+        ],
+    }
+    return Material(studies, records, paged, content)
+
+
+def _front(
+    studies: list[StudyData], records: dict[str, CellRecord], place: Place
+) -> dict[str, Any]:
+    """What the first page says of all studies."""
+    trained = [data for data in studies if data.plan.config.kind != "loader"]
     names = {t.dataset for d in studies for v in d.plan.variants for t in (v.document, v.training)}
     titles = {name: title_of(name, place.config_dir) for name in names}
     val_images = max((r.metrics.get("val_images") or 0 for r in records.values()), default=0)
@@ -82,15 +120,11 @@ def gather(place: Place) -> dict[str, Any]:
         "scale_title": studies[0].plan.scale.title,
         "notice": sentences.notice(trained or studies, place.scale, titles),
         "facts": _facts(studies, records),
-        "claims": _claims(studies, planner),
-        "overview": _overview(studies),
-        "not_run": _not_run(not_run, place.scale),
-        "studies": [_study(data, records, place) for data in studies],
-        "hardware": _hardware(records),
-        "versions": _versions(records),
+        "hardware": hardware(records),
+        "versions": versions(records),
         "mixtures": [note for data in studies for note in sentences.mixtures(data)],
-        "time": _time(studies, records),
-        "trained": _dates(records),
+        "time": time_table(studies, records),
+        "trained": dates(records),
         "how_to_read": sentences.how_to_read(trained, val_images) if trained else [],
     }
 
@@ -142,63 +176,6 @@ def _models(cells: dict[str, Cell], records: dict[str, CellRecord]) -> set[str]:
     return {text + parameters for text, parameters in found.items()}
 
 
-def _overview(studies: list[StudyData]) -> Table:
-    headings = ("Study", "Place", "Variants", "Cells", "Diverged", "Missing", "Best variant")
-    headings += ("Its top-1 (%)",)
-    rows = []
-    for data in studies:
-        plan, status = data.plan, data.runs["status"]
-        best = data.best() if plan.config.kind == "grid" else None
-        lost, missing = (int((status == s).sum()) for s in ("diverged", "missing"))
-        numbers = (len(plan.variants), len(plan.cells), lost, missing)
-        rows.append(
-            (
-                Entry(plan.config.title),
-                Entry(plan.config.place),
-                *(Entry(str(n), n) for n in numbers),
-                Entry(best.label if best else "–"),
-                level(data, best, "val_top1") if best else Entry("–"),
-            )
-        )
-    columns = [
-        Column(h, numeric=i in (2, 3, 4, 5, 7), header=not i) for i, h in enumerate(headings)
-    ]
-    notes = ["Best: by mean top-1 at the last epoch, ± half the width of its 95 % interval."]
-    if any(scaled_axes(data.plan) for data in studies):
-        notes.append(
-            "Variants are named by the values in the document, also where the scale ran others."
-        )
-    return Table(
-        "overview", "The studies of this report", tuple(columns), tuple(rows), tuple(notes)
-    )
-
-
-def _claims(studies: list[StudyData], planner: Planner) -> list[tuple[Table, str]]:
-    """(table, tally) of each document's claims, also of those that no study here tests."""
-    if not (planner.config_dir / "claims.yaml").is_file():
-        return []
-    check_one_decision(data.plan for data in studies)
-    found = {v.planned.number: (v, data.plan.name) for data in studies for v in verdicts(data)}
-    absent = _absent(planner.config_dir, studies[0].plan.scale_name)
-    tables = document_tables(planner.register, found, absent)
-    return [(table, tally(table)) for table in tables]
-
-
-def _absent(config_dir: Path, scale: str) -> dict[int, str]:
-    """What is said of a claim whose study is not in the report, of all studies that can be read."""
-    found = {}
-    for path in sorted((config_dir / "studies").glob("*.yaml")):
-        try:
-            study = load_study(config_dir, path.stem)
-        except ConfigError:
-            continue  # it is none of this report's, whose studies have been planned
-        text = f"{NOT_TESTED}: study {path.stem} is not in this report"
-        if scale in study.not_at:
-            text = f"{NOT_HERE}: {study.not_at[scale]}"
-        found |= {claim.number: text for claim in study.claims}
-    return found
-
-
 def _not_run(studies: list[StudyConfig], scale: str) -> Table | None:
     """Studies that were asked for and that this scale cannot carry; None without any."""
     columns = tuple(Column(h, header=not i) for i, h in enumerate(("Study", "From", "Why")))
@@ -206,165 +183,3 @@ def _not_run(studies: list[StudyConfig], scale: str) -> Table | None:
         tuple(map(Entry, (s.title, f"{s.document}, {s.place}", s.not_at[scale]))) for s in studies
     ]
     return Table("not_run", f"Not run at scale {scale}", columns, tuple(rows)) if rows else None
-
-
-def _study(data: StudyData, records: dict[str, CellRecord], place: Place) -> dict[str, Any]:
-    plan = data.plan
-    tables = {table.name: table for table in study_tables(data, place.config_dir)}
-    return {
-        "id": plan.name,
-        "config": plan.config,
-        "recipe": plan.recipe.title,
-        "findings": sentences.findings(data),
-        "figures": [_figure(data, name, place) for name in plan.config.figures],
-        "main": tables["main"],
-        "thresholds": tables.get("thresholds"),
-        "published": tables.get("published"),
-        "claims": study_table(data, verdicts(data)) if plan.claims else None,
-        "settings": settings_table(plan),
-        "troubles": _troubles(data, records, place),
-        "command": _command(data, records),
-    }
-
-
-def _figure(data: StudyData, name: str, place: Place) -> dict[str, Any]:
-    folder = place.study(data.plan.name) / "figures"
-    try:
-        svg = (folder / f"{name}.svg").read_text(encoding="utf-8")
-    except OSError as error:
-        raise DataError(
-            f"{folder / name}.svg cannot be read ({error.strerror}); "
-            "run `python workflow/study_figures.py` first"
-        ) from None
-    text = caption(data, name)
-    identity = f"{data.plan.name}-{name}"
-    png = Path(os.path.relpath(folder / f"{name}.png", place.out)).as_posix()
-    return {"svg": inline_svg(svg, identity, text), "caption": text, "png": png, "id": identity}
-
-
-def _troubles(data: StudyData, records: dict[str, CellRecord], place: Place) -> Table | None:
-    """Cells that diverged or have no result, each with its log; None when all went well."""
-    headings = ("Cell", "Variant", "Seed", "What", "Log", "Its last line")
-    rows = []
-    for cell in data.plan.cells:
-        record, log = records.get(cell.id), log_of(place.cells, cell.id)
-        if record is not None and record.metrics["status"] == "completed":
-            continue
-        what = "missing: no result"
-        if record is not None:
-            at = record.metrics.get("diverged_at") or {}
-            step = at.get("step")
-            where = "at its evaluation" if step is None else f"step {step}"
-            what = f"diverged in epoch {at.get('epoch')}, {where}"
-        rows.append(
-            tuple(
-                map(
-                    Entry,
-                    (
-                        cell.id,
-                        cell.variant.label,
-                        str(cell.config.seed),
-                        what,
-                        log.as_posix(),
-                        last_line(log),
-                    ),
-                )
-            )
-        )
-    columns = tuple(Column(h, header=not i) for i, h in enumerate(headings))
-    return Table("troubles", "Diverged and missing cells", columns, tuple(rows)) if rows else None
-
-
-def last_line(log: Path, most: int = 200) -> str:
-    """The last line of a log, shortened; a dash when there is no log."""
-    try:
-        with open(log, "rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - 4096))
-            lines = file.read().decode(errors="replace").split("\n")
-    except OSError:
-        return "no log"
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "empty")
-    return last if len(last) <= most else last[:most] + " ..."
-
-
-def _command(data: StudyData, records: dict[str, CellRecord]) -> tuple[str, str] | None:
-    """(label, command) that makes one cell again: the baseline's first, else any."""
-    baseline = data.plan.baseline.label
-    cells = sorted(data.plan.cells, key=lambda c: c.variant.label != baseline)
-    for cell in cells:
-        if cell.id in records:
-            label = f"{cell.variant.label}, seed {cell.config.seed} (cell {cell.id})"
-            return label, str(records[cell.id].cell["command"])
-    return None
-
-
-def _hardware(records: dict[str, CellRecord]) -> Table:
-    machines: Counter[tuple[str, str]] = Counter()
-    for record in records.values():
-        origin, parts = record.provenance, record.provenance.get("hardware") or {}
-        kind = [parts.get("cpu"), f"{parts.get('cpu_count')} CPUs", parts.get("isa")]
-        if parts.get("gpu"):
-            kind = [f"{parts.get('gpu_count') or 1} × {parts['gpu']}", *kind]
-        text = ", ".join(str(k) for k in kind if k)
-        machines[(text, f"{origin.get('threads')} per cell")] += 1
-    columns = (Column("Machine", header=True), Column("Compute threads"), Column("Cells", True))
-    rows = tuple(
-        (Entry(text), Entry(threads), Entry(str(n), n))
-        for (text, threads), n in sorted(machines.items())
-    )
-    return Table("hardware", "Hardware", columns, rows)
-
-
-def _versions(records: dict[str, CellRecord]) -> Table:
-    found: dict[str, Counter[str]] = {}
-    for record in records.values():
-        origin = record.provenance
-        code = origin.get("code_version") or "not recorded"
-        for name, version in {
-            "this project": code,
-            "python": origin.get("python"),
-            **(origin.get("packages") or {}),
-        }.items():
-            found.setdefault(name, Counter())[str(version)] += 1
-    rows = []
-    for name, versions in found.items():
-        one = len(versions) == 1
-        texts = [v if one else f"{v} ({count(n, 'cell')})" for v, n in sorted(versions.items())]
-        rows.append((Entry(name), Entry(", ".join(texts))))
-    columns = (Column("Software", header=True), Column("Version"))
-    return Table("versions", "Versions", columns, tuple(rows))
-
-
-def _time(studies: list[StudyData], records: dict[str, CellRecord]) -> Table:
-    headings = ("Study", "Cells", "All", "A cell: start", "Training", "Evaluation", "Ran alone")
-    groups = [(d.plan.config.title, {c.id for c in d.plan.cells} & set(records)) for d in studies]
-    groups.append(("All cells, each once", set(records)))
-    rows = []
-    for title, cells in groups:
-        timing = [records[cell].timing for cell in sorted(cells)]
-        total = sum(t["wall_time_s"] for t in timing)
-        parts = [
-            sum(t[key] for t in timing) / len(timing) if timing else 0.0
-            for key in ("startup_time_s", "train_time_s", "eval_time_s")
-        ]
-        alone = sum(bool(t["alone"]) for t in timing)
-        rows.append(
-            (
-                Entry(title),
-                Entry(str(len(timing)), len(timing)),
-                *(Entry(duration(s), s) for s in (total, *parts)),
-                Entry(f"{alone} of {len(timing)}", alone),
-            )
-        )
-    columns = tuple(Column(h, numeric=i > 0, header=not i) for i, h in enumerate(headings))
-    notes = ("A cell that two studies share is counted in both rows, and once in the last.",)
-    return Table("time", "Where the time went", columns, tuple(rows), notes)
-
-
-def _dates(records: dict[str, CellRecord]) -> str:
-    """When the cells were trained; the report has no date of its own, so that it repeats."""
-    began = sorted(str(r.provenance.get("started"))[:10] for r in records.values())
-    if not began:
-        return ""
-    return began[0] if began[0] == began[-1] else f"{began[0]} to {began[-1]}"

@@ -63,12 +63,12 @@ def flat(training: Training) -> dict[str, str]:
         if key == "model":
             found[key] = model_text(training)
         elif key == "lr" and isinstance(value, BaseModel):
-            found[key] = _plain(training.absolute_lr)
+            found[key] = plain_value(training.absolute_lr)
             found |= _parts(key, value)
         elif isinstance(value, BaseModel):
             found |= _parts(key, value)
         else:
-            found[key] = _plain(value)
+            found[key] = plain_value(value)
     return found
 
 
@@ -80,7 +80,7 @@ def _parts(key: str, value: BaseModel) -> dict[str, str]:
         if isinstance(inner, BaseModel):
             found |= _parts(f"{key}.{option}", inner)
         elif inner is not None and option != "name":
-            found[f"{key}.{option}"] = _plain(inner)
+            found[f"{key}.{option}"] = plain_value(inner)
     return found
 
 
@@ -93,16 +93,17 @@ def model_text(training: Training) -> str:
 
 
 def _options(model: Any) -> dict[str, str]:
-    return {k: _plain(v) for k, v in model.model_dump(mode="json").items() if v is not None}
+    return {k: plain_value(v) for k, v in model.model_dump(mode="json").items() if v is not None}
 
 
-def _plain(value: Any) -> str:
+def plain_value(value: Any) -> str:
+    """A setting's value as text."""
     if value is None:
         return "none"
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_plain(v)}" for key, v in value.items())
+        return ", ".join(f"{key} {plain_value(v)}" for key, v in value.items())
     if isinstance(value, (list, tuple)):
-        return ", ".join(_plain(v) for v in value)
+        return ", ".join(plain_value(v) for v in value)
     return format_value(value)
 
 

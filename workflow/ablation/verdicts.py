@@ -1,16 +1,14 @@
-"""Verdicts for readers: tables of a study's claims or a document's, and the files of a study."""
+"""Verdicts for readers: the table of a study's claims, its files, and how findings are written."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .claims import INCONCLUSIVE, NOT_TESTED, Finding, Verdict
+from .claims import INCONCLUSIVE, Finding, Verdict
 from .config import claim as options
-from .config.claim import Document, Register
 from .files import write_text
 from .frames import StudyData
 from .markup import Column, Entry, Table, to_csv, to_markdown
@@ -43,37 +41,14 @@ def study_table(data: StudyData, found: list[Verdict]) -> Table:
     caption = f"{data.plan.config.title}, {data.plan.scale_name} scale: claims of its document"
     records = tuple(record for verdict in found for record in _records(verdict, data))
     rows = tuple(map(_row, found))
-    notes = (*_notes(found), *_readings(found))
-    return Table("claims", caption, _columns(), rows, notes, records)
+    notes = (*notes_of(found), *_readings(found))
+    ids = tuple(row_id(v.planned.number) for v in found)
+    return Table("claims", caption, _columns(), rows, notes, records, ids=ids)
 
 
-def document_table(
-    document: Document,
-    found: Mapping[int, tuple[Verdict, str]],
-    absent: Mapping[int, str],
-) -> Table:
-    """All claims of a document. found: number -> verdict and the study's place on the page;
-    absent: number -> what is said of a claim whose study is not there."""
-    rows, all_found = [], []
-    for number, entry in document.claims.items():
-        if number in found:
-            verdict, link = found[number]
-            all_found.append(verdict)
-            rows.append(_row(verdict, f"#{link}"))
-            continue
-        why = entry.untested or "no study of this project tests it"
-        said = absent.get(number, f"{NOT_TESTED}: {why}")
-        cells = [Entry(DASH, math.nan) for _ in HEADINGS[3:]]
-        rows.append((*_name(number, entry.says, entry.place), Entry(said), *cells))
-    caption = f"{document.title}: {len(document.claims)} claims"
-    return Table("claims", caption, _columns(), tuple(rows), tuple(_notes(all_found)))
-
-
-def tally(table: Table) -> str:
-    """How many claims of a table have which verdict: `19 claims: 3 supported, 16 not tested`."""
-    words = [row[2].text.partition(":")[0].partition(" (")[0] for row in table.rows]
-    counts = [f"{words.count(word)} {word}" for word in dict.fromkeys(sorted(words))]
-    return f"{len(words)} claims: {', '.join(counts)}"
+def row_id(number: int) -> str:
+    """Where a claim's row stands on its study's page."""
+    return f"claim-{number}"
 
 
 def _columns() -> tuple[Column, ...]:
@@ -81,25 +56,34 @@ def _columns() -> tuple[Column, ...]:
     return tuple(Column(h, numeric=h in numeric, header=h == "Claim") for h in HEADINGS)
 
 
-def _name(number: int, says: str, place: str) -> tuple[Entry, Entry]:
-    return Entry(str(number), number), Entry(f"{says} ({place})")
+def name_entries(number: int, entry: options.Entry, link: str = "") -> tuple[Entry, Entry]:
+    """A claim's number and its sentence with its place."""
+    return Entry(str(number), number, link), Entry(f"{entry.says} ({entry.place})")
 
 
-def _row(verdict: Verdict, link: str = "") -> tuple[Entry, ...]:
+def verdict_text(verdict: Verdict) -> str:
+    """`supported`, `inconclusive: 2 of at least 5 seeds`."""
+    return verdict.verdict + (f": {verdict.reason}" if verdict.reason else "")
+
+
+def compared_text(verdict: Verdict) -> str:
+    """What the finding that is shown compares, and how many more comparisons there are."""
+    shown, more = verdict.decisive, len(verdict.findings) - 1
+    return f"{_what(shown)}: {shown.question.label}" + (f" (and {more} more)" if more else "")
+
+
+def _row(verdict: Verdict) -> tuple[Entry, ...]:
     planned, shown = verdict.planned, verdict.decisive
-    said = verdict.verdict + (f": {verdict.reason}" if verdict.reason else "")
-    name = _name(planned.number, planned.entry.says, planned.entry.place)
-    first = (*name, Entry(said, said, link))
+    said = verdict_text(verdict)
+    first = (*name_entries(planned.number, planned.entry), Entry(said, mark=verdict.verdict))
     if shown is None:
         return (*first, *(Entry(DASH, math.nan) for _ in HEADINGS[3:]))
-    more = len(verdict.findings) - 1
-    compared = shown.question.label + (f" (and {more} more)" if more else "")
     take = verdict.seeds_needed if verdict.verdict == INCONCLUSIVE else None
     unknown = "unknown" if verdict.verdict == INCONCLUSIVE else DASH
     resolves = DASH if math.isnan(shown.resolvable) else _number(shown, shown.resolvable)
     return (
         *first,
-        Entry(f"{_what(shown)}: {compared}"),
+        Entry(compared_text(verdict)),
         Entry(estimate_text(shown), shown.estimate),
         Entry(interval_text(shown)),
         Entry(region_text(shown)),
@@ -109,7 +93,7 @@ def _row(verdict: Verdict, link: str = "") -> tuple[Entry, ...]:
     )
 
 
-def _notes(found: list[Verdict]) -> list[str]:
+def notes_of(found: list[Verdict]) -> list[str]:
     """What the numbers mean; nothing where no claim was tested."""
     if not any(v.findings for v in found):
         return []
@@ -249,18 +233,3 @@ def _plain(verdict: Verdict, data: StudyData) -> dict[str, Any]:
 
 def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-# ---- all documents -------------------------------------------------------------------------------
-
-
-def document_tables(
-    register: Register,
-    found: Mapping[int, tuple[Verdict, str]],
-    absent: Mapping[int, str],
-) -> list[Table]:
-    """A table a document; those of which a claim was tested come first."""
-    tables = [document_table(d, found, absent) for d in register.documents]
-    tested = [any(n in found for n in d.claims) for d in register.documents]
-    order = sorted(range(len(tables)), key=lambda i: not tested[i])
-    return [tables[i] for i in order]

@@ -1,0 +1,47 @@
+"""What a page reads off a curve figure at an epoch: the numbers of the CSV behind the figure, and
+where its SVG has them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from .errors import DataError
+from .metrics import METRICS
+
+
+def hover(folder: Path, name: str, metric: str) -> dict[str, Any]:
+    """Panels and lines of a figure; a line has for each epoch its mean, lowest, highest and n.
+
+    A diverged run is a line of its own, up to its end, and has a mean alone.
+    """
+    form = METRICS[metric].format
+    layout, rows = _read(folder, name)
+    lines: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in rows:
+        lost = row["status"] == "diverged"
+        label = f"{row['variant']}, seed {row['seed']}, diverges" if lost else row["variant"]
+        line = lines.setdefault((row["variant"], row["seed"]), {"name": label, "points": {}})
+        line |= layout["variants"][row["variant"]]
+        keys = ("mean",) if lost or int(row["n"]) < 2 else ("mean", "low", "high")
+        numbers = [form.format(float(row[key])) for key in keys]
+        line["points"][row["epoch"]] = [*numbers, row["n"]] if len(numbers) > 1 else numbers
+    return {
+        "metric": METRICS[metric].heading,
+        "panels": layout["panels"],
+        "lines": list(lines.values()),
+    }
+
+
+def _read(folder: Path, name: str) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    try:
+        layout = json.loads((folder / f"{name}.layout.json").read_text(encoding="utf-8"))
+        with open(folder / f"{name}.csv", newline="", encoding="utf-8") as file:
+            return layout, list(csv.DictReader(file))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{folder / name}: the data behind the figure cannot be read ({error}); "
+            "run `python workflow/study_figures.py` first"
+        ) from None
