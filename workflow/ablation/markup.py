@@ -49,6 +49,8 @@ class Entry:
     """Where it leads on a page: its evidence."""
     mark: str = ""
     """The verdict that it tells, by which a page marks it."""
+    below: str = ""
+    """Said below it, in smaller type."""
 
     @property
     def sort_key(self) -> str:
@@ -136,10 +138,14 @@ def to_markdown(table: Table) -> str:
     """A table in GitHub's Markdown, with its caption above and its notes below."""
     headings = [markdown(c.heading) for c in table.columns]
     rules = ["---:" if c.numeric else "---" for c in table.columns]
-    rows = [[markdown(entry.text) for entry in row] for row in table.rows]
+    rows = [[markdown(_whole(entry)) for entry in row] for row in table.rows]
     lines = ["| " + " | ".join(row) + " |" for row in (headings, rules, *rows)]
     notes = [f"\n{markdown(note)}" for note in table.notes]
     return "\n".join([markdown(table.caption), "", *lines, *notes]) + "\n"
+
+
+def _whole(entry: Entry) -> str:
+    return f"{entry.text} ({entry.below})" if entry.below else entry.text
 
 
 def to_latex(table: Table) -> str:

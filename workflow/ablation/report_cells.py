@@ -29,7 +29,13 @@ _PANELS: dict[str, dict[str, str]] = {
         "clean_loss": "train, clean",
         "train_loss": "train, running",
     },
-    "Learning rate": {"lr": "at the epoch's start"},
+    "Learning rate": {"lr": "at the start of an epoch"},
+}
+
+_COUNTS = {
+    "parameters": "Trainable parameters",
+    "train_images": "Training images",
+    "val_images": "Validation images",
 }
 
 
@@ -119,9 +125,9 @@ def _results(record: CellRecord | None) -> Facts:
     if best.get("val_top1") is not None:
         text = METRICS["val_top1"].format.format(best["val_top1"])
         facts.append(("Top-1 (%), best epoch", f"{text} in epoch {best['epoch']}"))
-    for key in ("parameters", "train_images", "val_images"):
+    for key, words in _COUNTS.items():
         if metrics.get(key):
-            facts.append((key.replace("_", " ").capitalize(), f"{metrics[key]:,}"))
+            facts.append((words, f"{metrics[key]:,}"))
     facts += [
         (words, duration(timing[key]))
         for key, words in (("wall_time_s", "Time in all"), ("train_time_s", "Training"))
@@ -130,7 +136,7 @@ def _results(record: CellRecord | None) -> Facts:
     facts.append(("Images per second", f"{timing['images_per_s']:,.0f}"))
     if timing.get("energy_j") is not None:
         facts.append(("Energy", f"{timing['energy_j']:,.0f} J ({timing.get('energy_source')})"))
-    alone = "alone on its machine" if timing["alone"] else "beside others: no time to compare"
+    alone = "alone on its machine" if timing["alone"] else "beside other cells"
     return [*facts, ("Ran", f"{alone}, {count(int(timing['attempts']), 'attempt')}")]
 
 

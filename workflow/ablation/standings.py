@@ -26,7 +26,7 @@ WORDS = (SUPPORTED, CONTRADICTED, INCONCLUSIVE, NOT_HERE, NOT_TESTED)
 """The verdicts, in the order in which they are told."""
 DECIDED, TESTED = WORDS[:2], WORDS[:3]
 NO_STUDY = "no study of this project tests it"
-_HEADINGS = ("Claim", "It says", "Verdict", "Compared", "Measured", "Claimed", "n", "Study")
+_HEADINGS = ("Claim", "It says", "Verdict", "Measured", "Claimed", "n", "Study")
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def tally(claims: Sequence[Standing]) -> str:
 def verdict_table(document: Document, claims: Sequence[Standing]) -> Table:
     """The claims of a document, each number leading to its row on its study's page."""
     rows = tuple((*_first(claim), *_measured(claim)) for claim in claims)
-    numeric = ("Claim", "Measured", "n")
+    numeric = ("Claim", "n")
     columns = tuple(Column(h, numeric=h in numeric, header=h == "Claim") for h in _HEADINGS)
     notes = tuple(notes_of([c.verdict for c in claims if c.verdict is not None])[:1])
     caption = f"{document.title}: {len(document.claims)} claims"
@@ -113,8 +113,7 @@ def _measured(claim: Standing) -> tuple[Entry, ...]:
     interval = interval_text(shown)
     effect = estimate_text(shown) + (f" {interval}" if interval != DASH else "")
     return (
-        Entry(compared_text(claim.verdict)),
-        Entry(effect, shown.estimate, claim.link),
+        Entry(effect, shown.estimate, claim.link, below=compared_text(claim.verdict)),
         Entry(region_text(shown)),
         Entry(str(shown.n), shown.n, f"studies/{claim.study}.html#runs"),
         study,

@@ -25,7 +25,8 @@ def overall(documents: Sequence[Sequence[Standing]], scale: str) -> list[Sentenc
     if supported:
         found.append(("Supported: ", *_numbers(supported), "."))
     found += [_contradiction(c) for c in claims if c.word == CONTRADICTED]
-    return [*found, *_open(claims)]
+    several = sum(counts(document)[INCONCLUSIVE] > 0 for document in documents) > 1
+    return [*found, *(_open(claims) if several else ())]  # of one document, its section says it
 
 
 def of_document(claims: Sequence[Standing]) -> list[Sentence]:
@@ -71,18 +72,21 @@ def _open(claims: Sequence[Standing]) -> list[Sentence]:
         return []
     inside = sum(all(f.inside for f in v.findings) for v in mine)
     few = sum(min(f.n for f in v.findings) < v.planned.claim.seeds for v in mine)
-    text = f"Of the {len(mine)} inconclusive, {inside} came out as the document says, which may be "
-    text += "chance"
-    text += (
-        f"; {few} {'has' if few == 1 else 'have'} fewer seeds than a verdict takes" if few else ""
-    )
-    text += "."
+    text = f"Of the {len(mine)} inconclusive, {_part(inside, mine)} came out as the document says, "
+    text += "which may be chance"
+    verb = "has" if few == 1 else "have"
+    text += f"; {_part(few, mine)} {verb} fewer seeds than a verdict takes." if few else "."
     needed = [v.seeds_needed for v in mine if v.seeds_needed is not None]
     if needed:
         low, high = min(needed), max(needed)
         span = count(low, "seed") if low == high else f"{low:,} to {high:,} seeds"
-        text += f" Were what was seen the truth, {span} would decide {len(needed)} of them."
+        text += f" Were what was seen the truth, {span} would decide "
+        text += f"{_part(len(needed), mine)} of them."
     return [(text,)]
+
+
+def _part(n: int, whole: Sequence[object]) -> str:
+    return "all" if n == len(whole) > 1 else str(n or "none")
 
 
 def _numbers(claims: Iterable[Standing]) -> list[str | Link]:
