@@ -33,7 +33,7 @@ rule all:
         cells=all_cells(),
         studies=all_studies(),
         selection=SELECTION,
-        report="results/report/index.html",
+        report=rules.build_report.output,
 
 
 onsuccess:

@@ -1,7 +1,8 @@
 # Report: tables, figures and verdicts of the chosen studies -> one page to read.
 #
 # Reads   results/studies/{scale}/*/ and results/cells/*/.
-# Writes  results/report/index.html (self-contained) and report.md.
+# Writes  results/report/: index.html with a page for each study in studies/ and for each cell in
+#         cells/ (none loads anything, the folder can be copied as it is), and report.md.
 
 
 rule select_studies:
@@ -15,7 +16,7 @@ rule select_studies:
 
 
 rule build_report:
-    """Build the page that is read first."""
+    """Build the page that is read first, and those behind it."""
     input:
         selection=SELECTION,
         tables=expand(f"{STUDIES}/tables", scale=SETTINGS.scale, study=list(PLANS)),
@@ -23,7 +24,9 @@ rule build_report:
         claims=expand(f"{STUDIES}/claims", scale=SETTINGS.scale, study=list(PLANS)),
         code=[
             "workflow/build_report.py",
-            *library("report", "render", "sentences", "settings", "captions", "tables", "markup"),
+            *library("report", "report_cells", "report_documents", "report_machines"),
+            *library("report_study", "place", "hover", "cell_curves", "standings", "summary"),
+            *library("render", "sentences", "settings", "captions", "tables", "markup", "metrics"),
             *library("collect", "frames", "stats", "diagnosis", "lr_range", "loader_table"),
             *library("claims", "claim_plan", "inference", "measures", "verdicts"),
         ],
@@ -31,6 +34,8 @@ rule build_report:
     output:
         page="results/report/index.html",
         markdown="results/report/report.md",
+        studies=directory("results/report/studies"),
+        cells=directory("results/report/cells"),
     log:
         "results/logs/report/report.log",
     benchmark:

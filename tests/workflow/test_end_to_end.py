@@ -37,6 +37,8 @@ def test_every_stage_left_its_results(project: Path) -> None:
             assert (folder / f"figures/accuracy.{ending}").stat().st_size > 0
     assert (project / "results/report/index.html").stat().st_size > 10_000
     assert (project / "results/report/report.md").stat().st_size > 500
+    pages = {page.stem for page in (project / "results/report/cells").iterdir()}
+    assert pages == {cell for s in ("plain", "augmented") for cell in cells(project, s).values()}
     left = [p for p in (project / "results").rglob("*") if p.name.endswith(".tmp")]
     assert left == []
     assert not list((project / "results/checkpoints").glob("*/*"))
@@ -60,7 +62,9 @@ def test_diverged_cell_is_data(project: Path) -> None:
     cell = cells(project, "plain")[("lr=1e+06", 0)]
     metrics = json.loads((project / f"results/cells/{cell}/metrics.json").read_text())
     assert metrics["status"] == "diverged"
-    assert "diverged" in (project / "results/report/index.html").read_text()
+    page = (project / f"results/report/cells/{cell}.html").read_text()
+    assert "diverged in epoch" in page
+    assert metrics["cell_id"] in (project / "results/report/studies/plain.html").read_text()
 
 
 def test_cell_trained_by_hand_has_the_same_numbers(project: Path, tmp_path: Path) -> None:

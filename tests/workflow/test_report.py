@@ -1,7 +1,9 @@
-"""The report: one file that opens offline, on a phone too, and shows every text as plain text."""
+"""The report: pages that open offline, on a phone too, and show every text as plain text; their links
+lead somewhere, and what a curve tells at an epoch is what the CSV behind it holds."""
 
 from __future__ import annotations
 
+import csv
 import html
 import json
 import re
@@ -19,7 +21,9 @@ from synthetic import collected, study_copy
 
 from ablation.errors import DataError, UserError
 from ablation.grid import Planner
+from ablation.hover import hover
 from ablation.render import code_block, inline_svg
+from ablation.report_cells import log_text
 from ablation.sentences import count, duration, listed
 
 HOSTILE = "<script>document.title='owned'</script> | <img src=x onerror=alert(1)> [x](y) {{ 7*7 }}"
@@ -114,46 +118,87 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def page(report) -> Page:
-    return Page((report / "index.html").read_text())
+def pages(report) -> dict[str, Page]:
+    """All pages, by their path in the report's folder."""
+    return parsed(report)
 
 
-def test_every_claim_of_every_document_has_a_verdict_on_the_first_page(report, page):
+def parsed(report: Path) -> dict[str, Page]:
+    found = sorted(report.rglob("*.html"))
+    return {path.relative_to(report).as_posix(): Page(path.read_text()) for path in found}
+
+
+def text_of(report: Path) -> str:
+    """What the first page and the studies' pages say."""
+    found = parsed(report)
+    return " ".join(page.text for name, page in found.items() if not name.startswith("cells/"))
+
+
+def test_every_claim_of_every_document_has_a_verdict_on_the_first_page(report, pages):
     text = (report / "index.html").read_text()
-    section = re.search(r'<section id="claims">.*?</section>', text, re.S)[0]
-    numbers = re.findall(r'<th scope="row" class="number" data-sort="(\d+)">', section)
-    assert sorted(map(int, numbers)) == list(range(1, 84))
-    assert section.index('data-sort="1"') < section.index('data-sort="20"')
-    assert text.index('id="claims"') < text.index('id="what"')
-    verdict = re.search(r'<a href="#odd">([^<]*)</a>', section)[1]
-    assert verdict.partition(":")[0] in ("supported", "contradicted", "inconclusive")
-    assert "study aime_fig2_decay_epoch is not in this report" in page.text
-    assert "Claims tested here" in page.text
-    assert "## Claims and verdicts" in (report / "report.md").read_text()
+    tables = re.findall(r'<table class="sortable verdicts.*?</table>', text, re.S)
+    row = r'<th scope="row" class="number" data-sort="(\d+)">'
+    numbers = [int(n) for table in tables for n in re.findall(row, table)]
+    assert len(tables) == 5 and sorted(numbers) == list(range(1, 84)) and numbers[0] == 1
+    assert text.index('id="claims"') < text.index('id="document-1"') < text.index('id="what"')
+    verdict = re.search(r'<a href="studies/odd.html#claim-1">(\w+)</a></span>', tables[0])[1]
+    assert verdict in ("supported", "contradicted", "inconclusive")
+    first = pages["index.html"].text
+    assert f"Of 83 claims in 5 documents, 1 was tested at demo scale: 1 {verdict}" in first.replace(
+        "none supported, none contradicted and ", ""
+    )
+    assert "study aime_fig2_decay_epoch is not in this report" in first
+    assert "Claims tested here" in pages["studies/odd.html"].text
+    assert "## Verdicts" in (report / "report.md").read_text()
 
 
-def test_nothing_is_loaded_from_elsewhere(report, page):
-    assert all(url.startswith(("#", "data:")) for url in page.loads), page.loads
-    assert all(url.startswith("#") and url[1:] in page.ids for url in page.links)
-    style = "".join(re.findall(r"<style.*?</style>", (report / "index.html").read_text(), re.S))
-    assert "@import" not in style and "url(" not in re.sub(r"url\(#[\w-]+\)", "", style)
-    assert page.tags["link"] == 1 and not page.tags["iframe"] + page.tags["img"]
+def test_nothing_is_loaded_from_elsewhere(report, pages):
+    for name, page in pages.items():
+        text = (report / name).read_text()
+        assert all(url.startswith(("#", "data:")) for url in page.loads), (name, page.loads)
+        style = "".join(re.findall(r"<style.*?</style>", text, re.S))
+        assert "@import" not in style and "url(" not in re.sub(r"url\(#[\w-]+\)", "", style)
+        assert page.tags["link"] == 1 and not page.tags["iframe"] + page.tags["img"]
+        assert "default-src 'none'" in text
 
 
-def test_ids_are_unique_and_point_somewhere(page):
-    assert [i for i, n in page.ids.items() if n > 1] == []
-    assert page.tags["svg"] == 1 + 3
-    assert all(url[1:] in page.ids for url in page.loads if url.startswith("#"))
+def test_every_link_of_every_page_leads_into_the_report(report, pages):
+    count = 0
+    for name, page in pages.items():
+        for url in page.links:
+            target, _, anchor = url.partition("#")
+            path = (report / name).parent / target if target else report / name
+            found = path.resolve().relative_to(report.resolve()).as_posix()
+            assert found in pages, (name, url)
+            assert not anchor or anchor in pages[found].ids, (name, url)
+            count += 1
+    assert count > 500
 
 
-def test_hostile_texts_are_shown_as_they_stand(page):
-    assert page.tags["script"] == 1 and page.handlers == []
+def test_every_page_is_linked(pages):
+    linked = {url.partition("#")[0].rpartition("/")[2] for p in pages.values() for url in p.links}
+    assert {name.rpartition("/")[2] for name in pages} <= linked
+
+
+def test_ids_are_unique_and_point_somewhere(pages):
+    for name, page in pages.items():
+        assert [i for i, n in page.ids.items() if n > 1] == [], name
+        assert all(url[1:] in page.ids for url in page.loads if url.startswith("#")), name
+    assert [pages[f"studies/{study}.html"].tags["svg"] for study in STUDIES] == [1, 3]
+
+
+def test_hostile_texts_are_shown_as_they_stand(pages):
     shown = " ".join(HOSTILE.split())
-    assert page.text.count(shown) >= 8
-    assert "<b>Fashion-MNIST (subset)" in page.text and not page.tags["b"]
+    for name, page in pages.items():
+        assert page.tags["script"] == 1 and page.handlers == [] and not page.tags["b"] - 5, name
+    assert pages["studies/odd.html"].text.count(shown) >= 8
+    assert pages["index.html"].text.count(shown) >= 3
+    assert "<b>Fashion-MNIST (subset)" in pages["index.html"].text
+    assert sum(f"error: no memory {shown}" in page.text for page in pages.values()) == 2
 
 
-def test_the_page_says_what_was_run_and_how_far_it_reaches(page):
+def test_the_pages_say_what_was_run_and_how_far_it_reaches(report):
+    text = text_of(report)
     for part in (
         "These are demo-scale numbers: <b>Fashion-MNIST (subset) instead of ImageNet-1k",
         "18 instead of 90 epochs",
@@ -167,12 +212,11 @@ def test_the_page_says_what_was_run_and_how_far_it_reaches(page):
         "stated: section Momentum: 0.9 in all processes",
         "→ resnet_small (width 16, blocks 1, stem_stride 2)",
         "assumed: 224, the usual one",
-        "python workflow/train_cell.py --study",
         "A CPU, 2 CPUs, AVX2",
         "2.15.0",
     ):
-        assert part in page.text, part
-    assert "significan" not in page.text.lower()
+        assert part in text, part
+    assert "significan" not in text.lower()
 
 
 def test_a_study_that_mixes_versions_says_so(tmp_path):
@@ -186,7 +230,7 @@ def test_a_study_that_mixes_versions_says_so(tmp_path):
     folder = results / "studies/demo/odd"
     args = ["--study", "odd", "--scale", "demo", "--cells", str(results / "cells")]
     assert collect_study.main([*args, "--out", str(folder), "--config-dir", str(config)]) == 0
-    text = Page((build(config, results, "demo", "odd") / "index.html").read_text()).text
+    text = text_of(build(config, results, "demo", "odd"))
     assert "mixes torch versions: 2.15.0 (9 cells) and 9.9 (1 cell)" in text
     assert "mixes versions of the code" in text and "mixes kinds of hardware" in text
     assert "Training times are not compared: the cells ran on 2 kinds of hardware" in text
@@ -198,7 +242,7 @@ def test_a_report_with_a_range_test_and_with_energy(tmp_path):
     for study in studies:
         collected(Planner(config).plan(study, "demo"), results, metered=True)
     folder = build(config, results, "demo", *studies)
-    text = Page((folder / "index.html").read_text()).text
+    text = text_of(folder)
     for part in (
         "batch_size=768: the loss falls fastest at a learning rate of 0",
         "suggestions to begin with: no accuracy is measured at them",
@@ -221,7 +265,7 @@ def test_a_study_that_the_scale_cannot_carry_is_listed_with_its_reason(tmp_path)
     assert build_report.main([*args, "short", "aime_fig1_constant_lr"]) == 0
     page = Page((out / "index.html").read_text())
     assert "Not run at scale demo Study From Why Short AIME: Efficient" in page.text
-    assert f"too short {HOSTILE}" in page.text and "short" not in page.ids
+    assert f"too short {HOSTILE}" in page.text and not (out / "studies/short.html").exists()
     assert "### Not run at scale demo" in (out / "report.md").read_text()
     with pytest.raises(UserError, match="none of these studies is run at scale demo"):
         build_report.main([*args, "short"])
@@ -231,16 +275,18 @@ def test_a_report_of_nothing_yet(tmp_path):
     config = study_copy(tmp_path, "odd")
     plan, results = Planner(config).plan("odd", "smoke"), tmp_path / "results"
     collected(plan, results, missing=tuple(c.id for c in plan.cells))
-    text = Page((build(config, results, "smoke", "odd") / "index.html").read_text()).text
+    text = text_of(build(config, results, "smoke", "odd"))
     assert "No run of this study has finished." in text
     assert "5 cells planned: 0 completed, 0 diverged, 5 missing" in text
 
 
 def test_the_same_results_give_the_same_report(report):
     config, results = report.parent.parent / "config", report.parent
-    before = (report / "index.html").read_bytes()
+    before = {path: path.read_bytes() for path in report.rglob("*.*") if path.is_file()}
+    left = report / "cells/000000000000.html"  # of an earlier choice of studies
+    left.write_text("")
     assert build(config, results, "demo", *STUDIES) == report
-    assert (report / "index.html").read_bytes() == before
+    assert {path: path.read_bytes() for path in report.rglob("*.*") if path.is_file()} == before
 
 
 def test_markdown_links_its_figures_and_holds_no_markup(report):
@@ -256,11 +302,13 @@ def test_markdown_links_its_figures_and_holds_no_markup(report):
 def test_missing_figures_are_named(report, tmp_path):
     results = tmp_path / "results"
     shutil.copytree(report.parent, results)
-    (results / "studies/demo/odd/figures/a.svg").unlink()
+    figures = results / "studies/demo/odd/figures"
     args = ["--scale", "demo", "--studies", "odd", "--results", str(results)]
     args += ["--out", str(tmp_path), "--config-dir", str(report.parent.parent / "config")]
-    with pytest.raises(DataError, match=r"a\.svg cannot be read"):
-        build_report.main(args)
+    for name in ("a.layout.json", "a.svg"):
+        (figures / name).unlink()
+        with pytest.raises(DataError, match=r"figures/a.* cannot be read .*study_figures.py"):
+            build_report.main(args)
 
 
 def test_small_words():
@@ -280,53 +328,244 @@ def test_small_words():
     assert 'id="p-a"' in inline_svg(svg, "p", "x") and "url(#p-a)" in inline_svg(svg, "p", "x")
 
 
+# ---- the page of a cell --------------------------------------------------------------------------
+
+
+def page_of(pages: dict[str, Page], cell: str) -> str:
+    return pages[f"cells/{cell}.html"].text
+
+
+def test_a_cell_has_a_page_with_all_that_is_known_of_it(report, pages):
+    config, results = report.parent.parent / "config", report.parent
+    plan = Planner(config).plan("aime_fig3_without_augmentation", "demo")
+    assert sum(name.startswith("cells/") for name in pages) == 10 + 18 + 2 - 1 - 1 + 1
+    text, cell = page_of(pages, plan.cells[3].id), plan.cells[3]
+    record = json.loads((results / "cells" / cell.id / "cell.json").read_text())
+    last = json.loads((results / "cells" / cell.id / "metrics.json").read_text())["last"]
+    for part in (
+        f"{cell.variant.label}, seed {cell.config.seed}",
+        f"Top-1 (%), last epoch {last['val_top1']:.2f}",
+        f"validation {last['val_top1']:.2f} train, clean {last['clean_top1']:.2f}",
+        f"optimizer.weight_decay {cell.config.optimizer.weight_decay:g}",
+        f"seed {cell.config.seed}",
+        record["command"],
+        "torch 2.16.0, numpy 2.4.6",
+        f"{cell.dataset.name}, digest {cell.dataset.digest}",
+        "Host node",
+        "There is no log of it.",
+    ):
+        assert part in text, part
+    drawing = (report / f"cells/{cell.id}.html").read_text()
+    (path,) = re.findall(r'<path class="line-1" d="(M[^"]*)"/>\s*<text[^>]*>\d+\.\d\d<', drawing)
+    assert path.count("L") == 17
+
+
+def test_diverged_and_missing_cells_have_a_page(report, pages):
+    plan = Planner(report.parent.parent / "config").plan(STUDIES[1], "demo")
+    assert "Status diverged in epoch 5, step 7" in page_of(pages, plan.cells[0].id)
+    at_once = page_of(pages, plan.cells[1].id)
+    assert "diverged in epoch 1, step 7" in at_once and "Every epoch" not in at_once
+    missing = page_of(pages, plan.cells[7].id)
+    assert "Status missing: no result" in missing and "began error: no memory" in missing
+    assert "Make it again" not in missing and "optimizer.momentum 0.9" in missing
+
+
+def test_a_long_log_is_shortened_and_says_so(tmp_path):
+    log = tmp_path / "x.log"
+    log.write_text("".join(f"line {i}\x1b[0m\n" for i in range(1, 251)))
+    text, left_out, path = log_text(log)
+    assert (left_out, path) == (50, log.as_posix())
+    assert text.splitlines()[0] == "line 51 [0m" and text.splitlines()[-1] == "line 250 [0m"
+    assert log_text(tmp_path / "none.log") == ("", 0, "")
+
+
+def test_a_cell_of_two_studies_names_both(tmp_path):
+    config, results = study_copy(tmp_path, "again", title="Again"), tmp_path / "results"
+    studies = ("aime_fig1_constant_lr", "again")
+    plans = [Planner(config).plan(study, "demo") for study in studies]
+    for plan in plans:
+        collected(plan, results)
+    found = parsed(build(config, results, "demo", *studies))
+    cells = [name for name in found if name.startswith("cells/")]
+    assert len(cells) == len(plans[0].cells) == len(plans[1].cells)
+    links = found[cells[0]].links
+    for study in studies:
+        assert f"../studies/{study}.html#run-{Path(cells[0]).stem}" in links
+
+
+# ---- curves that are read off --------------------------------------------------------------------
+
+
+def curves_of(report: Path, study: str, name: str) -> tuple[dict, list[dict[str, str]], str]:
+    """What a figure tells at an epoch, the CSV behind it, and its SVG."""
+    folder = report.parent / f"studies/demo/{study}/figures"
+    with open(folder / f"{name}.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return hover(folder, name, "val_top1"), rows, (folder / f"{name}.svg").read_text()
+
+
+def test_a_curve_tells_the_numbers_of_its_csv(report):
+    told, rows, _ = curves_of(report, STUDIES[1], "accuracy")
+    points = {(line["name"], e): p for line in told["lines"] for e, p in line["points"].items()}
+    assert len(points) == len(rows) > 100
+    for row in rows:
+        lost = row["status"] == "diverged"
+        name = f"{row['variant']}, seed {row['seed']}, diverges" if lost else row["variant"]
+        whole = not lost and int(row["n"]) > 1
+        keys = ("mean", "low", "high") if whole else ("mean",)
+        expected = [f"{float(row[key]):.2f}" for key in keys] + ([row["n"]] if whole else [])
+        assert points[name, row["epoch"]] == expected
+
+
+def test_a_curve_knows_where_its_panels_stand(report):
+    told, _, svg = curves_of(report, STUDIES[1], "accuracy")
+    assert [panel["panel"] for panel in told["panels"]] == ["32 (192)", "64 (384)", "128 (768)"]
+    for panel, box in zip(told["panels"], axes_boxes(svg), strict=True):
+        x, y = panel["x"], panel["y"]
+        expected = (x, y, x + panel["width"], y + panel["height"])
+        assert box == pytest.approx(expected, abs=0.02)
+    line = next(line for line in told["lines"] if line["name"] == "batch_size=192, lr=0.05")
+    assert (line["panel"], line["dashes"]) == ("32 (192)", [])
+    assert f"stroke: {line['colour']}" in svg
+
+
+def axes_boxes(svg: str) -> list[tuple[float, ...]]:
+    """Left, top, right, bottom of the axes' backgrounds, as the SVG draws them."""
+    paths = re.findall(r'<g id="axes_\d+">\s*<g id="patch_\d+">\s*<path d="([^"]*)"', svg)
+    found = []
+    for path in paths:
+        numbers = [float(n) for n in re.findall(r"[\d.]+", path)]
+        xs, ys = numbers[::2], numbers[1::2]
+        found.append((min(xs), min(ys), max(xs), max(ys)))
+    return found
+
+
 # ---- in a browser -------------------------------------------------------------------------------
 
 PROBE = """<script>
 const first = (table) => table.tBodies[0].rows[0].cells[0].textContent;
-const table = document.querySelector("table.main");
-const button = [...table.tHead.rows[0].cells].find((h) => h.textContent === "Top-1 (%)").firstChild;
-const order = [first(table)];
-for (let i = 0; i < 3; i++) { button.click(); order.push(first(table)); }
-document.body.dataset.probe = JSON.stringify({
+const found = {
   page: document.documentElement.scrollWidth, window: window.innerWidth, title: document.title,
-  order, folded: !document.querySelector(".contents details").open,
+  folded: !document.querySelector(".contents details")?.open,
   figures: [...document.querySelectorAll(".plate svg")].map((s) => s.getBoundingClientRect().width),
-});
+};
+for (const [name, heading] of [["main", "Top-1 (%)"], ["tally", "Claims"]]) {
+  const table = document.querySelector(`table.${name}`);
+  if (!table) continue;
+  const head = [...table.tHead.rows[0].cells].find((h) => h.textContent === heading);
+  found[name] = [first(table)];
+  for (let i = 0; i < 3; i++) { head.firstChild.click(); found[name].push(first(table)); }
+}
+const figure = document.querySelector("figure.curves");
+if (figure) {
+  const { panels } = JSON.parse(figure.dataset.curves), panel = panels[1];
+  const plate = figure.querySelector(".plate"), svg = plate.querySelector("svg");
+  const [low, high] = panel.epochs, scale = svg.getScreenCTM();
+  const x = panel.x + panel.width * (7.3 - low) / (high - low);
+  const at = { clientX: scale.e + x * scale.a, clientY: scale.f + (panel.y + 20) * scale.d };
+  const tip = () => {
+    const box = document.querySelector(".tip");
+    if (box.hidden) return null;
+    const rows = [...box.querySelectorAll("tr")].slice(1);
+    const inside = box.getBoundingClientRect();
+    return { head: box.querySelector("p").textContent, left: inside.left, right: inside.right,
+      rows: rows.map((row) => [...row.cells].slice(1).map((cell) => cell.textContent)) };
+  };
+  const press = (key) => plate.dispatchEvent(new KeyboardEvent("keydown", { key, cancelable: true }));
+  found.before = tip();
+  plate.dispatchEvent(new PointerEvent("pointermove", { ...at, pointerType: "mouse" }));
+  found.mouse = tip();
+  plate.dispatchEvent(new PointerEvent("pointerleave", { pointerType: "mouse" }));
+  found.left = tip();
+  plate.dispatchEvent(new PointerEvent("pointerdown", { ...at, pointerType: "touch" }));
+  found.touch = tip();
+  press("ArrowRight");
+  found.right = tip();
+  press("Escape");
+  found.escaped = tip();
+}
+window.dispatchEvent(new Event("beforeprint"));
+found.open = [...document.querySelectorAll("details.fold")].every((fold) => fold.open);
+document.body.dataset.probe = JSON.stringify(found);
 </script>"""
+FRAME = """<iframe width="{width}" height="900" style="border:0" srcdoc="{content}"
+ onload="this.dataset.probe = this.contentDocument.body.dataset.probe"></iframe>"""
 
 
-def browse(page: Path, folder: Path, width: int) -> tuple[dict, str]:
-    """What the probe finds in the page at a width, and what the console said. The page stands in a
-    frame: a headless window is at least 500 pixels wide."""
-    content = html.escape(page.read_text().replace("</body>", f"{PROBE}</body>"))
+def browse(views: list[tuple[Path, int]], folder: Path) -> tuple[list[dict], str]:
+    """What the probe finds in pages, each at a width, and what the console said. The pages stand in
+    frames: a headless window is at least 500 pixels wide."""
+    frames = []
+    for page, width in views:
+        content = html.escape(page.read_text().replace("</body>", f"{PROBE}</body>"))
+        frames.append(FRAME.format(width=width, content=content))
     probed = folder / "probed.html"
-    probed.write_text(
-        f'<!doctype html><iframe width="{width}" height="900" style="border:0" srcdoc="{content}"'
-        ' onload="document.body.dataset.probe = this.contentDocument.body.dataset.probe"></iframe>'
-    )
+    probed.write_text(f"<!doctype html>{''.join(frames)}")
     options = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking"
     options += " --disable-component-update --disable-sync --disable-dev-shm-usage"
     options += " --enable-logging=stderr --window-size=1400,1000 --dump-dom"
     command = [CHROMIUM, *options.split(), f"--user-data-dir={folder / 'profile'}"]
     done = subprocess.run(
-        [*command, probed.as_uri()], capture_output=True, text=True, timeout=60, check=True
+        [*command, probed.as_uri()], capture_output=True, text=True, timeout=120, check=True
     )
-    found = re.search(r'<body data-probe="([^"]*)"', done.stdout)
-    assert found, done.stderr
+    found = re.findall(r' data-probe="([^"]*)"></iframe>', done.stdout)
+    assert len(found) == len(views), done.stderr
     console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    return json.loads(html.unescape(found[1])), "\n".join(console)
+    return [json.loads(html.unescape(text)) for text in found], "\n".join(console)
+
+
+@pytest.fixture(scope="module")
+def browsed(report, tmp_path_factory) -> dict[tuple[str, int], dict]:
+    """The first page, a study's and a cell's on a phone and on a screen: one start of the browser."""
+    cell = min(p for p in (report / "cells").iterdir() if "M0.0" in p.read_text())
+    names = {
+        "index": "index.html",
+        "study": f"studies/{STUDIES[1]}.html",
+        "cell": f"cells/{cell.name}",
+    }
+    keys = [(name, width) for name in names for width in (390, 1280)]
+    views = [(report / names[name], width) for name, width in keys]
+    found, console = browse(views, tmp_path_factory.mktemp("browser"))
+    assert console == ""
+    return dict(zip(keys, found, strict=True))
 
 
 @needs_browser
-@pytest.mark.parametrize("width", [390, 1280])
-def test_in_a_browser(report, tmp_path, width):
-    found, console = browse(report / "index.html", tmp_path, width)
-    assert console == ""
-    assert found["title"] == "Ablation report, demo scale"
-    assert found["window"] == width and found["page"] <= width
-    assert found["folded"] == (width == 390)
-    assert min(found["figures"]) >= 300
+def test_pages_fit_their_window_and_say_nothing_to_the_console(browsed):
+    for (name, width), found in browsed.items():
+        assert found["window"] == width and found["page"] <= width, name
+        assert found["open"], name
+        assert name == "cell" or found["folded"] == (width == 390)
+        assert name != "study" or min(found["figures"]) >= 300
+    assert browsed["index", 390]["title"] == "Ablation report, demo scale"
+
+
+@needs_browser
+def test_tables_sort_by_a_click(browsed):
     # as it stands, ascending, descending, as it stands
-    lowest, highest = found["order"][1:3]
-    assert found["order"] == ["1", lowest, highest, "1"] and lowest == "0.0001"
+    for width in (390, 1280):
+        top1 = browsed["study", width]["main"]
+        assert top1[0] == top1[3] and len({*top1[:3]}) == 3
+        documents = [name.partition(":")[0] for name in browsed["index", width]["tally"]]
+        assert documents == ["AIME", "Deci", "All documents", "AIME"]
+
+
+@needs_browser
+def test_a_pointer_on_a_curve_tells_its_epoch(report, browsed):
+    _, rows, _ = curves_of(report, STUDIES[1], "accuracy")
+    mine = [r for r in rows if r["epoch"] == "7" and r["variant"].startswith("batch_size=384")]
+    mine.sort(key=lambda r: -float(r["mean"]))
+    for width in (390, 1280):
+        found = browsed["study", width]
+        assert found["before"] is None and found["left"] is None and found["escaped"] is None
+        told = found["mouse"]
+        assert told["head"].split() == ["Epoch", "7,", "64", "(384)", "Top-1", "(%)"]
+        assert [row[:2] for row in told["rows"]] == [
+            [r["variant"], f"{float(r['mean']):.2f}"] for r in mine
+        ]
+        whole = next(r for r in mine if r["n"] == "2")
+        span = f"{float(whole['low']):.2f} to {float(whole['high']):.2f}"
+        assert [whole["variant"], f"{float(whole['mean']):.2f}", span, "2"] in told["rows"]
+        assert told["left"] >= 0 and told["right"] <= width
+        assert found["touch"] == told
+        assert found["right"]["head"].startswith("Epoch 8")

@@ -117,7 +117,7 @@ def test_partial_reports_on_what_is_there(project: Path) -> None:
     jobs = planned_jobs(project, "--config", "partial=true")
     assert jobs == analysis_jobs("plain", "augmented", plan=True)
     snakemake(project, "--config", "partial=true")
-    assert cell in (project / "results/report/index.html").read_text()
+    assert cell in (project / "results/report/studies/plain.html").read_text()
 
 
 def test_recipe_commented_and_reordered_trains_nothing(project: Path) -> None:

@@ -64,8 +64,9 @@ def test_the_teacher_is_trained_and_its_weights_are_used(finished: Path) -> None
     assert told["identity"]["distill.teacher.cell_id"] == teacher
     command = json.loads((results / teacher / "cell.json").read_text())["command"]
     assert f"--cell {teacher}" in command and "--study plain" in command
-    report = (finished / "results/report/index.html").read_text()
-    assert "taught" in report and "tuned" in report
+    for student in ("taught", "tuned"):
+        page = (finished / f"results/report/cells/{ids[student, 0]}.html").read_text()
+        assert "given weights of cell" in page and teacher in page
 
 
 def test_another_teacher_trains_it_and_who_needs_it(project: Path) -> None:

@@ -80,8 +80,8 @@ def _open(claims: Sequence[Standing]) -> list[Sentence]:
     if needed:
         low, high = min(needed), max(needed)
         span = count(low, "seed") if low == high else f"{low:,} to {high:,} seeds"
-        text += f" Were what was seen the truth, {span} would decide "
-        text += f"{_part(len(needed), mine)} of them."
+        text += f" Were what was seen the truth, {_part(len(needed), mine)} would be decided with "
+        text += f"{span}{' each' if low < high else ''}."
     return [(text,)]
 
 
