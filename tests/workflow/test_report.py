@@ -1,5 +1,5 @@
-"""The report: pages that open offline, on a phone too, and show every text as plain text; their links
-lead somewhere, and what a curve tells at an epoch is what the CSV behind it holds."""
+"""The report: pages that open offline, on a phone too, and show every text as plain text; their
+links lead somewhere, and what a curve tells at an epoch is what the CSV behind it holds."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_every_link_of_every_page_leads_into_the_report(report, pages):
             assert found in pages, (name, url)
             assert not anchor or anchor in pages[found].ids, (name, url)
             count += 1
-    assert count > 500
+    assert count > 250
 
 
 def test_every_page_is_linked(pages):
@@ -190,10 +190,11 @@ def test_ids_are_unique_and_point_somewhere(pages):
 def test_hostile_texts_are_shown_as_they_stand(pages):
     shown = " ".join(HOSTILE.split())
     for name, page in pages.items():
-        assert page.tags["script"] == 1 and page.handlers == [] and not page.tags["b"] - 5, name
+        assert page.tags["script"] == 1 and page.handlers == [], name
     assert pages["studies/odd.html"].text.count(shown) >= 8
     assert pages["index.html"].text.count(shown) >= 3
     assert "<b>Fashion-MNIST (subset)" in pages["index.html"].text
+    assert pages["index.html"].tags["b"] == 5  # the numbers of verdicts
     assert sum(f"error: no memory {shown}" in page.text for page in pages.values()) == 2
 
 
@@ -338,7 +339,7 @@ def page_of(pages: dict[str, Page], cell: str) -> str:
 def test_a_cell_has_a_page_with_all_that_is_known_of_it(report, pages):
     config, results = report.parent.parent / "config", report.parent
     plan = Planner(config).plan("aime_fig3_without_augmentation", "demo")
-    assert sum(name.startswith("cells/") for name in pages) == 10 + 18 + 2 - 1 - 1 + 1
+    assert sum(name.startswith("cells/") for name in pages) == 12 + 18
     text, cell = page_of(pages, plan.cells[3].id), plan.cells[3]
     record = json.loads((results / "cells" / cell.id / "cell.json").read_text())
     last = json.loads((results / "cells" / cell.id / "metrics.json").read_text())["last"]
@@ -424,7 +425,7 @@ def test_a_curve_knows_where_its_panels_stand(report):
         x, y = panel["x"], panel["y"]
         expected = (x, y, x + panel["width"], y + panel["height"])
         assert box == pytest.approx(expected, abs=0.02)
-    line = next(line for line in told["lines"] if line["name"] == "batch_size=192, lr=0.05")
+    line = next(line for line in told["lines"] if line["name"] == "batch_size=192, lr=0.2")
     assert (line["panel"], line["dashes"]) == ("32 (192)", [])
     assert f"stroke: {line['colour']}" in svg
 
@@ -443,7 +444,8 @@ def axes_boxes(svg: str) -> list[tuple[float, ...]]:
 # ---- in a browser -------------------------------------------------------------------------------
 
 PROBE = """<script>
-const first = (table) => table.tBodies[0].rows[0].cells[0].textContent;
+const column = (table, index) =>
+  [...table.tBodies[0].rows].map((row) => Number(row.cells[index].dataset.sort));
 const found = {
   page: document.documentElement.scrollWidth, window: window.innerWidth, title: document.title,
   folded: !document.querySelector(".contents details")?.open,
@@ -453,8 +455,9 @@ for (const [name, heading] of [["main", "Top-1 (%)"], ["tally", "Claims"]]) {
   const table = document.querySelector(`table.${name}`);
   if (!table) continue;
   const head = [...table.tHead.rows[0].cells].find((h) => h.textContent === heading);
-  found[name] = [first(table)];
-  for (let i = 0; i < 3; i++) { head.firstChild.click(); found[name].push(first(table)); }
+  const read = () => [...column(table, head.cellIndex)];
+  found[name] = [read()];
+  for (let i = 0; i < 3; i++) { head.firstChild.click(); found[name].push(read()); }
 }
 const figure = document.querySelector("figure.curves");
 if (figure) {
@@ -471,7 +474,7 @@ if (figure) {
     return { head: box.querySelector("p").textContent, left: inside.left, right: inside.right,
       rows: rows.map((row) => [...row.cells].slice(1).map((cell) => cell.textContent)) };
   };
-  const press = (key) => plate.dispatchEvent(new KeyboardEvent("keydown", { key, cancelable: true }));
+  const press = (key) => plate.dispatchEvent(new KeyboardEvent("keydown", { key }));
   found.before = tip();
   plate.dispatchEvent(new PointerEvent("pointermove", { ...at, pointerType: "mouse" }));
   found.mouse = tip();
@@ -516,7 +519,7 @@ def browse(views: list[tuple[Path, int]], folder: Path) -> tuple[list[dict], str
 
 @pytest.fixture(scope="module")
 def browsed(report, tmp_path_factory) -> dict[tuple[str, int], dict]:
-    """The first page, a study's and a cell's on a phone and on a screen: one start of the browser."""
+    """The first page, a study's and a cell's, on a phone and on a screen."""
     cell = min(p for p in (report / "cells").iterdir() if "M0.0" in p.read_text())
     names = {
         "index": "index.html",
@@ -542,12 +545,12 @@ def test_pages_fit_their_window_and_say_nothing_to_the_console(browsed):
 
 @needs_browser
 def test_tables_sort_by_a_click(browsed):
-    # as it stands, ascending, descending, as it stands
-    for width in (390, 1280):
-        top1 = browsed["study", width]["main"]
-        assert top1[0] == top1[3] and len({*top1[:3]}) == 3
-        documents = [name.partition(":")[0] for name in browsed["index", width]["tally"]]
-        assert documents == ["AIME", "Deci", "All documents", "AIME"]
+    for (name, _), found in browsed.items():
+        for table in {"study": ["main"], "index": ["tally"], "cell": []}[name]:
+            as_it_stands, ascending, descending, again = found[table]
+            assert len(set(as_it_stands)) > 3 and again == as_it_stands
+            assert ascending == sorted(as_it_stands) and ascending != as_it_stands
+            assert descending == ascending[::-1]
 
 
 @needs_browser

@@ -46,10 +46,18 @@ class StudyData:
         """Name for readers of the dataset(s) that the study is run on."""
         return ", ".join(dict.fromkeys(c.dataset.config.title for c in self.plan.cells))
 
+    @cached_property
+    def _known(self) -> dict[tuple[str | None, ...], Any]:
+        """What was looked up before: tables ask for the same runs and values some hundred times."""
+        return {}
+
     def of(self, variant: Variant, status: str | None = None) -> pd.DataFrame:
         """The runs of a variant, all or those of one status."""
-        mine = self.runs[self.runs["variant"] == variant.label]
-        return mine if status is None else mine[mine["status"] == status]
+        key = ("runs", variant.label, status)
+        if key not in self._known:
+            mine = self.runs[self.runs["variant"] == variant.label]
+            self._known[key] = mine if status is None else mine[mine["status"] == status]
+        return self._known[key]
 
     def count(self, variant: Variant, status: str) -> int:
         """How many runs of a variant have a status."""
@@ -57,11 +65,23 @@ class StudyData:
 
     def values(self, variant: Variant, metric: str) -> dict[int, float]:
         """Value by seed. A diverged run counts at chance where the metric is an accuracy."""
+        key = ("values", variant.label, metric)
+        if key not in self._known:
+            self._known[key] = self._values(variant, metric)
+        return dict(self._known[key])
+
+    def _rows(self, variant: Variant) -> list[dict[str, Any]]:
+        key = ("rows", variant.label)
+        if key not in self._known:
+            self._known[key] = self.of(variant).to_dict("records")
+        return self._known[key]
+
+    def _values(self, variant: Variant, metric: str) -> dict[int, float]:
         if metric in RAW_METRICS and variant.training.averaging is None:
             return {}
         guess = stats.chance(metric, self.classes)
         found = {}
-        for run in self.of(variant).to_dict("records"):
+        for run in self._rows(variant):
             if run["status"] == "completed" and pd.notna(run[metric]):
                 found[int(run["seed"])] = float(run[metric])
             elif run["status"] == "diverged" and guess is not None:
