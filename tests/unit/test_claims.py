@@ -437,23 +437,6 @@ def test_a_study_without_claims_has_empty_files(tmp_path):
     assert json.loads((tmp_path / "claims/claims.json").read_text()) == []
 
 
-def test_all_claims_of_all_documents_are_shown(tmp_path):
-    plan = Planner(config_dir()).plan(FIG1, "demo")
-    data = collected(plan, tmp_path)
-    found = {v.planned.number: (v, FIG1) for v in claims.verdicts(data)}
-    tables = verdicts.document_tables(load_register(CONFIG), found, {6: "not tested: so"})
-    shown = [int(row[0].text) for table in tables for row in table.rows]
-    assert shown == list(range(1, 84))
-    rows = {int(row[0].text): row for table in tables for row in table.rows}
-    assert rows[1][2].link == f"#{FIG1}" and rows[1][2].text.startswith("inconclusive")
-    assert rows[6][2].text == "not tested: so"
-    assert rows[7][2].text == "not tested: no study of this project tests it"
-    assert rows[77][2].text.startswith("not tested: it wants gradients")
-    assert verdicts.tally(tables[0]) == (
-        "19 claims: 5 inconclusive, 12 not tested, 2 not tested at this scale"
-    )
-
-
 def test_the_register_refuses_a_number_twice(tmp_path):
     config = study_copy(tmp_path, "x")
     content = yaml.safe_load((config / "claims.yaml").read_text())

@@ -22,7 +22,7 @@ from .place import Place
 from .render import inline_svg
 from .report_cells import status_text
 from .settings import settings_table
-from .tables import number, study_tables
+from .tables import number, study_tables, title_of
 from .verdicts import study_table
 
 Records = Mapping[str, CellRecord]
@@ -35,11 +35,14 @@ def study_content(
 ) -> dict[str, Any]:
     """What a study's page shows. paged: the cells that have a page."""
     plan = data.plan
+    names = {t.dataset for v in plan.variants for t in (v.document, v.training)}
+    titles = {name: title_of(name, place.config_dir) for name in names}
     tables = {table.name: table for table in study_tables(data, place.config_dir)}
     return {
         "id": plan.name,
         "config": plan.config,
         "recipe": plan.recipe.title,
+        "notice": sentences.notice([data], place.scale, titles),
         "findings": sentences.findings(data),
         "figures": [_figure(data, name, place) for name in plan.config.figures],
         "main": _to_runs(data, tables["main"]),
