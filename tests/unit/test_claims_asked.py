@@ -18,7 +18,7 @@ from ablation.grid import Planner
 CONFIG = configs.ROOT / "config"
 REGISTER = load_register(CONFIG)
 # First and last claim of a document -> how many of them demo scale tests at least.
-ASKED = {(1, 19): 10, (20, 44): 13}
+ASKED = {(1, 19): 10, (20, 44): 15}
 AT_DEMO = 25  # of all 83 claims, once every document is asked
 NUMBERS = [n for first, last in ASKED for n in range(first, last + 1)]
 

@@ -91,7 +91,7 @@ WORLDS: dict[int, worlds.Effect] = {
     22: lambda t, x, m, s: optimizers_by_rate(t, s),
     23: lambda t, x, m, s: s * cosine(t) * x**4,
     24: lambda t, x, m, s: s * cosine(t) * (-5 * (0.3 < x < 0.7) + (x > 0.9)),
-    25: lambda t, x, m, s: s * cosine(t) * (t.epochs / 100 - 1),
+    25: lambda t, x, m, s: s * cosine(t) * (t.epochs / 50 - 2),
     26: lambda t, x, m, s: s * 2 * (t.schedule.warmup_epochs > 0) * (t.batch_size > 1000),
     27: lambda t, x, m, s: -3 * (in_proportion(t) != (s > 0)) * (t.batch_size > 256),
     28: lambda t, x, m, s: -s * 2 * decades(t, 3e-5),
