@@ -114,6 +114,8 @@ GOOD = {"kind": "superiority", "measure": LAST, "direction": "higher", "pairs": 
                      "relation": "about", "value": 3}]}, "`about` has one above 0"),
         ({"parts": [{"kind": "spread", "wider": {"measure": LAST, "where": {"lr": 0.1}},
                      "narrower": {"measure": LAST}}]}, "1 variants have these values"),
+        ({"parts": [{"kind": "spread", "wider": {"measure": LAST, "where": {"lr": [0.1, 0.2]}},
+                     "narrower": {"measure": LAST}}]}, "where: no variant has lr=0.2"),
     ],
 )  # fmt: skip
 def test_a_claim_that_cannot_be_tested_so_is_refused(tmp_path, change, message):
@@ -248,6 +250,9 @@ QUESTIONS = {
     "not the best": {"kind": "best_of", "measure": LAST, "variant": {"lr": 0.01}},
     "spread": {"kind": "spread", "wider": {"measure": {"name": "at", "epochs": [1, 5]}},
                "narrower": {"measure": LAST}},
+    "spread of some": {"kind": "spread",
+                       "wider": {"measure": LAST, "where": {"lr": [1.0, 0.0001]}},
+                       "narrower": {"measure": LAST, "where": {"lr": [0.1, 0.01, 0.001]}}},
     "ranking": {"kind": "ranking", "early": {"name": "at", "epochs": [46, 50]}, "late": LAST,
                 "above": 0.5, "why": "w"},
 }  # fmt: skip

@@ -193,8 +193,16 @@ def _questions(plan: StudyPlan, part: options.Part, at: str, match: Match) -> li
 
 
 def _group(plan: StudyPlan, where: dict[str, Any], least: int, at: str) -> list[Variant]:
-    """The variants that have all these values."""
-    found = [v for v in plan.variants if where.items() <= v.axes.items()]
+    """The variants that have all these values; of an axis that has a list, any of them."""
+    wanted = {axis: v if isinstance(v, list | tuple) else [v] for axis, v in where.items()}
+    for axis, value in ((axis, value) for axis, values in wanted.items() for value in values):
+        if not any(v.axes.get(axis) == value for v in plan.variants):
+            raise ConfigError(f"{at}: where: no variant has {axis}={value}")
+    found = [
+        v
+        for v in plan.variants
+        if all(axis in v.axes and v.axes[axis] in values for axis, values in wanted.items())
+    ]
     if len(found) < least:
         raise ConfigError(
             f"{at}: where: {len(found)} variants have these values, at least {least} are wanted"

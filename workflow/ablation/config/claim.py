@@ -349,7 +349,8 @@ class Group(Config):
     measure: AnyMeasure
     """What is measured."""
     where: Labels = {}
-    """Only the study's variants with these values; all of them if none is given."""
+    """Only the study's variants with these values (of an axis one, or a list of several); all of
+    them if none is given."""
 
 
 class Spread(Part):
@@ -373,7 +374,8 @@ class Ranking(Part):
     late: AnyMeasure
     """What it is to foretell."""
     where: Labels = {}
-    """Only the study's variants with these values; all of them if none is given."""
+    """Only the study's variants with these values (of an axis one, or a list of several); all of
+    them if none is given."""
     above: Annotated[float, NoBool, Field(ge=-1, lt=1)]
     """The correlation that must be exceeded."""
     why: str
