@@ -63,7 +63,7 @@ def test_study_can_be_planned(planner: Planner, study: str, scale: str) -> None:
             planner.plan(study, scale)
         return
     plan = planner.plan(study, scale)
-    assert plan.config.seeds == 5
+    assert plan.config.seeds >= 5
     assert len({cell.id for cell in plan.cells}) == len(plan.cells)
     assert plan.config.question.endswith("?") and plan.config.figures
     steps = sum(
