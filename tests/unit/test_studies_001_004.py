@@ -65,7 +65,8 @@ def test_batch_sizes_keep_their_ratios(scale):
 
 
 def ids(plan: StudyPlan, *labels: str) -> list[str]:
-    return [c.id for c in plan.cells if c.variant.label in labels]
+    """Of the five seeds that all studies have."""
+    return [c.id for c in plan.cells if c.variant.label in labels and c.config.seed < 5]
 
 
 @pytest.mark.parametrize(
