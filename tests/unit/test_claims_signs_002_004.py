@@ -6,13 +6,18 @@ the studies: a wrong sign, variant or window there fails here.
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
+import configs
 import numpy as np
 import pytest
 from claims_truth import World, asked, planner_of_every_seed, turned, verdict
+from synthetic import collected
 
+from ablation import claims
 from ablation.config.recipe import Training
+from ablation.grid import Planner
 
 RIGHT, WRONG = 1, -1
 UNTESTED = {77, 79, 82}
@@ -330,3 +335,18 @@ def test_a_time_that_is_never_reached_supports_and_contradicts_too(planner):
 
     assert state(planner, 64, "cifar", never(32)) == "inconclusive"  # 64 and 128 are the same
     assert state(planner, 64, "cifar", never(128)) == "contradicted"
+
+
+STUDIES = sorted({study for study, scales in ASKED.values() if "cifar" in scales})
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_what_is_asked_is_in_the_tables_of_a_study(tmp_path, study):
+    """Through runs.csv and epochs.csv, of two seeds: no measure names what these do not hold."""
+    config = configs.with_locks(tmp_path)
+    path = config / f"studies/{study}.yaml"
+    path.write_text(re.sub(r"^seeds: \d+", "seeds: 2", path.read_text(), flags=re.M))
+    data = collected(Planner(config).plan(study, "cifar"), tmp_path, metered=True)
+    for found in claims.verdicts(data):
+        assert found.planned.untested or found.reason.startswith("2 of at least 5 seeds")
+        assert found.planned.untested or all(f.n == 2 for f in found.findings)
