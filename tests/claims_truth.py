@@ -9,6 +9,7 @@ run: times, power. `epoch_s` are its seconds an epoch; `diverged` its first brok
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,24 +52,12 @@ def asked(numbers: range) -> dict[int, tuple[str, tuple[str, ...]]]:
 def verdict(plan: StudyPlan, number: int, world: World) -> claims.Verdict:
     """The verdict on a claim of a study's plan, in a world."""
     planned = next(c for c in plan.claims if c.number == number)
+    plan = replace(plan, claims=(planned,))
     data = told(plan, world, {t.variant.label for q in planned.questions for t in q.terms})
-    runs = {name: claims.runs_of(data, v) for name, v in _named(plan) if name in data.labels}
-    return claims._verdict(data, runs, planned)
+    return claims.verdicts(data)[0]
 
 
-def _named(plan: StudyPlan) -> list[tuple[str, Variant]]:
-    return [(v.label, v) for v in plan.variants]
-
-
-class Told(StudyData):
-    """Runs of some variants."""
-
-    @property
-    def labels(self) -> set[str]:
-        return set(self.runs["variant"])
-
-
-def told(plan: StudyPlan, world: World, labels: set[str]) -> Told:
+def told(plan: StudyPlan, world: World, labels: set[str]) -> StudyData:
     """The runs of these variants."""
     runs, epochs = [], []
     for number, variant in enumerate(v for v in plan.variants if v.label in labels):
@@ -78,7 +67,7 @@ def told(plan: StudyPlan, world: World, labels: set[str]) -> Told:
             name = {"variant": variant.label, "seed": seed}
             runs.append(row | name)
             epochs.append(curve.assign(**name))
-    return Told(plan, pd.DataFrame(runs), pd.concat(epochs, ignore_index=True))
+    return StudyData(plan, pd.DataFrame(runs), pd.concat(epochs, ignore_index=True))
 
 
 def _run(
