@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import configs
 import pytest
-from worlds import write_lock
 
 from ablation.config.load import load_scale, load_study
 from ablation.errors import NotAtScale
@@ -33,11 +31,7 @@ NOT_AT = {
 @pytest.fixture(scope="module")
 def planner(tmp_path_factory) -> Planner:
     """The shipped configuration with locks of the datasets that are not embedded."""
-    config = tmp_path_factory.mktemp("locks") / "config"
-    shutil.copytree(CONFIG, config)
-    write_lock(config, "imagenet", classes=1000, train=1281, val=50, pixels=200_000)
-    write_lock(config, "cifar10", classes=10, train=5000, val=1000, pixels=1024)
-    return Planner(config)
+    return Planner(configs.with_locks(tmp_path_factory.mktemp("locks")))
 
 
 @pytest.mark.parametrize("scale", ["smoke", "demo", "cifar", "imagenet"])
@@ -71,7 +65,8 @@ def test_batch_sizes_keep_their_ratios(scale):
 
 
 def ids(plan: StudyPlan, *labels: str) -> list[str]:
-    return [c.id for c in plan.cells if c.variant.label in labels]
+    """Of the five seeds that all studies have."""
+    return [c.id for c in plan.cells if c.variant.label in labels and c.config.seed < 5]
 
 
 @pytest.mark.parametrize(

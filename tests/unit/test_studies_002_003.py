@@ -63,7 +63,7 @@ def test_study_can_be_planned(planner: Planner, study: str, scale: str) -> None:
             planner.plan(study, scale)
         return
     plan = planner.plan(study, scale)
-    assert plan.config.seeds == 5
+    assert plan.config.seeds >= 5
     assert len({cell.id for cell in plan.cells}) == len(plan.cells)
     assert plan.config.question.endswith("?") and plan.config.figures
     steps = sum(
@@ -117,7 +117,7 @@ def test_a_teacher_of_our_own_is_the_same_for_every_seed(planner: Planner) -> No
     assert len(plan.parents) == 1
     teacher = plan.parents[0].config
     students = [c for c in plan.cells if c.config.distill is not None]
-    assert len(students) == 30 and teacher.distill is None and teacher.seed == 0
+    assert len(students) == 50 and teacher.distill is None and teacher.seed == 0
     assert teacher.model.width > students[0].config.model.width
     assert "beit_base" in documents("deci_recipes")["distilled"].distill.teacher.arch
 
