@@ -35,7 +35,6 @@ baseline: {row: victim}
 seeds: 1
 """
 EPOCHS = 120
-REPO_STUDIES = sorted((projects.REPO / "config/studies").glob("aime_fig[1-4]_*.yaml"))
 LIMIT_S = 420  # of every wait for a driver: the machine may be shared
 
 
