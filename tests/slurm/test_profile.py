@@ -72,9 +72,10 @@ def test_a_killed_cell_of_a_pack_trains_no_other_again(bench: Bench, reference: 
 def test_what_a_study_asks_for_reaches_slurm_and_a_cell_starts_once(bench: Bench) -> None:
     bench.edit(
         "config/studies/tiny.yaml", "seeds: 1",
-        "seeds: 1\nresources:\n  smoke: {gpus: 2, gpu_model: fake, cpus: 3, mem_mb: 1234, "
+        "seeds: 1\nbase: {compute.ranks: 2}\nresources:\n  smoke: {gpus: 2, gpu_model: fake, cpus: 3, mem_mb: 1234, "
         "runtime: 7, partition: high, account: ours, extra: --nice=5}",
     )  # fmt: skip
+    bench.plan()
     target = f"results/cells/{bench.cells['one']}/metrics.json"
     driver = bench.start(target)
     job = bench.wait(lambda: bench.cluster.job_of(bench.cells["one"], "RUNNING"), "the job")

@@ -14,7 +14,13 @@ from ablation.errors import NotAtScale
 from ablation.grid import Planner
 from tests.configs import ROOT
 
-DECI = ("deci_leave_one_out", "deci_optimizers", "deci_recipes", "deci_teacher")
+DECI = (
+    "deci_averages",
+    "deci_leave_one_out",
+    "deci_optimizers",
+    "deci_recipes",
+    "deci_teacher",
+)
 ANRACOM = (
     "anracom_batch_size",
     "anracom_bn_momentum",
