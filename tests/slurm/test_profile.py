@@ -72,7 +72,8 @@ def test_a_killed_cell_of_a_pack_trains_no_other_again(bench: Bench, reference: 
 def test_what_a_study_asks_for_reaches_slurm_and_a_cell_starts_once(bench: Bench) -> None:
     bench.edit(
         "config/studies/tiny.yaml", "seeds: 1",
-        "seeds: 1\nbase: {compute.ranks: 2}\nresources:\n  smoke: {gpus: 2, gpu_model: fake, cpus: 3, mem_mb: 1234, "
+        "seeds: 1\nbase: {compute.ranks: 2}\nresources:\n"
+        "  smoke: {gpus: 2, gpu_model: fake, cpus: 3, mem_mb: 1234, "
         "runtime: 7, partition: high, account: ours, extra: --nice=5}",
     )  # fmt: skip
     bench.plan()
