@@ -274,7 +274,7 @@ def facts(trainer) -> dict:
         "steps_per_epoch": trainer.steps_per_epoch,
         "train_images": len(trainer.train_set),
         "val_images": len(trainer.val_set),
-        "clean_images": len(trainer.clean_samples),
+        "clean_images": len(trainer.judge.clean_samples),
         "parameters": sum(p.numel() for p in trainer.learner.model.parameters()),
         "weight_decay_scalars": trainer.learner.optimizer.record(),
         **({"pretrained": trainer.learner.started} if trainer.learner.started else {}),
