@@ -8,6 +8,7 @@ from pathlib import Path
 import configs
 import pytest
 import torch
+from safetensors.torch import save_file
 from training import PLAIN
 
 from ablation.errors import ConfigError, UserError
@@ -144,6 +145,41 @@ def test_a_missing_file_is_named_with_its_place_until_the_cell_is_trained(
         (tmp_path / cell.id).mkdir()
         (tmp_path / cell.id / "metrics.json").write_text("{}")
     assert found.missing_files(tmp_path) == []
+
+
+@pytest.mark.parametrize("head", ["head", "fc", "head.fc"])
+def test_a_teacher_of_other_classes_is_found_before_any_job(
+    head: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the header of its file, without torch."""
+    arch = "beit_base_patch16_224.some"
+    add(folder, f"distill: {{alpha: 1, teacher: {{name: timm, arch: {arch}}}}}\n")
+    found = plan(folder)
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / f"weights/{arch}.safetensors"
+    file.parent.mkdir()
+    save_file({"norm.weight": torch.zeros(4), f"{head}.weight": torch.zeros(1000, 4)}, file)
+    lines = found.missing_files(tmp_path)
+    assert len(lines) == 2
+    assert f"distill.teacher: {arch} knows 1000 classes, fashion_mnist has 10" in lines[0]
+    save_file({f"{head}.weight": torch.zeros(10, 4)}, file)
+    assert found.missing_files(tmp_path) == []
+    # What the header does not tell is found when the weights are loaded.
+    for content in ({"other.weight": torch.zeros(1000, 4)}, None):
+        file.write_bytes(b"damaged") if content is None else save_file(content, file)
+        assert found.missing_files(tmp_path) == []
+
+
+def test_a_start_of_other_classes_wants_a_new_head(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_file({"fc.weight": torch.zeros(1000, 4)}, tmp_path / "a.safetensors")
+    weights = f"{{name: file, path: a.safetensors, sha256: {'a' * 64}}}"
+    add(folder, f"pretrained: {{weights: {weights}, head: keep}}\n")
+    assert "`head: new` gives" in plan(folder).missing_files(tmp_path)[0]
+    configs.edit(folder / RECIPE, "head: keep", "head: new")
+    assert plan(folder).missing_files(tmp_path) == []
 
 
 def test_a_file_counts_by_its_content(folder: Path) -> None:

@@ -125,7 +125,8 @@ class StudyPlan:
         return tuple(found.values())
 
     def missing_files(self, trained: Path) -> list[str]:
-        """One line for each file of weights that is not there, with where to put it.
+        """One line for each file of weights that is not there, with where to put it, and for each
+        that knows other classes than the dataset.
 
         trained: folder of all cells' results; a trained cell needs its file no more.
         """
@@ -134,7 +135,7 @@ class StudyPlan:
             if (trained / cell.id / "metrics.json").exists():
                 continue
             for key, weights in given_weights(cell.config).items():
-                if (line := weights.missing()) is not None:
+                if (line := weights.missing() or _other_classes(cell, key, weights)) is not None:
                     lines[f"{cell.variant.label}: {key}: {line}"] = None
         return list(lines)
 
@@ -181,3 +182,14 @@ def given_weights(training: Training) -> dict[str, Weights]:
     if training.distill is not None:
         found["distill.teacher"] = training.distill.teacher
     return found
+
+
+def _other_classes(cell: Cell, key: str, weights: Weights) -> str | None:
+    """What is wrong with the classes of given weights, as far as the file itself tells."""
+    if key == "pretrained.weights" and cell.config.pretrained.head == "new":
+        return None
+    theirs, ours = weights.classes(), len(cell.dataset.lock.classes)
+    if theirs in (None, ours):
+        return None
+    hint = "; `head: new` gives the cell a head of its own" if key == "pretrained.weights" else ""
+    return f"{weights.label} knows {theirs} classes, {cell.dataset.name} has {ours}{hint}"
