@@ -4,6 +4,7 @@
 import signal
 import time
 
+from ablation import gpus
 from ablation.causes import failures
 from ablation.record import release
 from ablation.slurm import mark_packed, packed
@@ -13,6 +14,12 @@ BEGAN = time.time()
 # Slurm warns every process of a job before its time limit: the cell saves its state and asks for the
 # queue again, and the Snakemake around it, which reads this file, must live until then.
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+
+# On this machine itself, no more cells at once than it has GPUs. `--resources gpu=N` says otherwise.
+if workflow.is_main_process and workflow.local_exec and SETTINGS.device != "cpu":
+    if "gpu" not in workflow.global_resources and gpus.visible():
+        workflow.register_resource("gpu", len(gpus.visible()))
 
 
 def resource(name):

@@ -90,6 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         train_rank(args, cell, stop_signals)
         return 0
     # After the plan, so that a mistake in a file is answered before torch's seconds of import.
+    from ablation import gpus
     from ablation.lease import Lease
     from ablation.progress import recall_log
     from ablation.record import adopt, complete
@@ -108,6 +109,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             adopt(kept, args.out)
             say("an earlier attempt has trained this cell; its results are put back")
         else:
+            if args.device != "cpu":
+                gpus.take(cell.config.compute.ranks)
             try:
                 with causes(args, cell):
                     if cell.config.compute.ranks > 1:
