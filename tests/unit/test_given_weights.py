@@ -13,7 +13,7 @@ from training import PLAIN
 
 from ablation.errors import ConfigError, UserError
 from ablation.grid import Planner
-from ablation.teacher import _read, starting_weights, teacher_of
+from ablation.teacher import _read, diverged_parent, starting_weights, teacher_of
 from ablation.weights import TimmWeights
 
 STUDY, RECIPE, SCALE = "studies/s.yaml", "recipes/r.yaml", "scales/z.yaml"
@@ -277,3 +277,19 @@ def test_a_cell_says_its_learning_rate_and_the_rule_it_comes_from(folder: Path) 
     configs.edit(folder / RECIPE, "lr: 0.1", "lr: {per_256: 0.1}")
     told = train_cell.describe(train_cell.parse(argv), plan(folder).cells[0])
     assert told["config"]["lr"] == 0.05 and told["lr_rule"] == {"per_256": 0.1, "rule": "linear"}
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", "{}"])
+def test_a_needed_cell_that_is_not_there_is_said_in_one_line(
+    content: str | None, folder: Path, tmp_path: Path
+) -> None:
+    """Of a cell trained by hand: Snakemake trains what it needs first."""
+    add(folder, TAUGHT)
+    cell = plan(folder).cells[0]
+    results = tmp_path / "cells" / cell.parents[0].id
+    results.mkdir(parents=True)
+    if content is not None:
+        (results / "metrics.json").write_text(content)
+    said = "not trained yet" if content is None else "cannot be read"
+    with pytest.raises(UserError, match=f"{cell.parents[0].id}.*{said}.*train it"):
+        diverged_parent(cell, tmp_path / "cells")

@@ -110,6 +110,7 @@ class Trainer:
         self.state.attempts += 1
         self.state.machines.append(digest(hardware_kind(self.device)))
         self.state.startup_time_s += time.time() - began
+        self._look_around()
         self.meter.start(whole=self.state.step == 0)
         try:
             while self.state.epoch < self.config.epochs:
@@ -147,6 +148,7 @@ class Trainer:
                 said = time.perf_counter()
                 rate = (state.step - first) / (said - began)
                 self.say(part_line(state, self.config, self.steps_per_epoch, rate))
+                self._look_around()
             if state.step < self.steps_per_epoch and self._asked_to_stop():
                 self._check_finite(losses, first)
                 self._add_up(losses, correct, first, began)
@@ -206,11 +208,15 @@ class Trainer:
         state.schedule = self.config.schedule.after_epoch(state.schedule, record["val_loss"])
         state.epoch += 1
         state.sums, state.train_time_s = [0.0, 0.0, 0.0], 0.0
-        state.alone = state.alone and self.alone()
+        self._look_around()
         self.say(epoch_line(record, times, self.config.epochs))
         self.save()
         if state.epoch < self.config.epochs and self._asked_to_stop():
             self._stop(saved=True)
+
+    def _look_around(self) -> None:
+        """Note whether another cell is trained beside this one."""
+        self.state.alone = self.state.alone and self.alone()
 
     def _asked_to_stop(self) -> bool:
         """Whether to stop here; all ranks say the same."""
