@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from training import PLAIN
 
+from ablation import trained
 from ablation.errors import ConfigError, UserError
 from ablation.grid import Planner
 from ablation.teacher import _read, diverged_parent, starting_weights, teacher_of
@@ -275,7 +276,7 @@ def test_a_cell_says_its_learning_rate_and_the_rule_it_comes_from(folder: Path) 
     configs.edit(folder / STUDY, "lr: [0.1, 0.2]", "lr.per_256: [0.1, 0.2]")
     configs.edit(folder / STUDY, "{lr: 0.1}", "{lr.per_256: 0.1}")
     configs.edit(folder / RECIPE, "lr: 0.1", "lr: {per_256: 0.1}")
-    told = train_cell.describe(train_cell.parse(argv), plan(folder).cells[0])
+    told = trained.describe(train_cell.parse(argv), plan(folder).cells[0])
     assert told["config"]["lr"] == 0.05 and told["lr_rule"] == {"per_256": 0.1, "rule": "linear"}
 
 
