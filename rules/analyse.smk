@@ -24,6 +24,8 @@ rule study_tables:
                     "markup",
                     "diagnosis",
                     "grid",
+                    "plan",
+                    "variants",
                 )
             ),
         ],
@@ -70,6 +72,8 @@ rule study_figures:
                 "stats",
                 "metrics",
                 "grid",
+                "plan",
+                "variants",
             ),
             "workflow/ablation/style.mplstyle",
         ],
@@ -119,6 +123,8 @@ rule study_claims:
                     "markup",
                     "diagnosis",
                     "grid",
+                    "plan",
+                    "variants",
                 )
             ),
         ],

@@ -90,7 +90,7 @@ def threshold(option: options.OfThreshold, scale: str) -> float:
 def plan_claims(
     plan: StudyPlan, register: Register, where: str, match: Match
 ) -> tuple[PlannedClaim, ...]:
-    """The claims of a study. where: its file; match: finds a variant by its labels (grid.py)."""
+    """The claims of a study. where: its file; match: that of variants.py."""
     planned = []
     for claim in plan.config.claims:
         at = f"{where}: claim {claim.number}"
