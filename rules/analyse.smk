@@ -15,6 +15,11 @@ rule study_tables:
             *library(
                 *(
                     "tables",
+                    "main_table",
+                    "threshold_table",
+                    "published_table",
+                    "range_table",
+                    "entries",
                     "loader_table",
                     "lr_range",
                     "collect",

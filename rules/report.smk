@@ -23,7 +23,9 @@ rule build_report:
         claims=expand(f"{STUDIES}/claims", scale=SETTINGS.scale, study=list(PLANS)),
         code=[
             "workflow/build_report.py",
-            *library("report", "render", "sentences", "settings", "captions", "tables", "markup"),
+            *library("report", "render", "sentences", "settings", "captions", "markup"),
+            *library("tables", "main_table", "threshold_table", "published_table", "range_table"),
+            *library("entries"),
             *library("collect", "frames", "stats", "diagnosis", "lr_range", "loader_table"),
             *library("claims", "claim_plan", "inference", "measures", "verdicts"),
         ],

@@ -19,15 +19,17 @@ from .claims import NOT_HERE, NOT_TESTED, verdicts
 from .collect import CellRecord, log_of, read_cell, reads_only, scaled_axes
 from .config.load import load_study
 from .config.study import StudyConfig
+from .entries import level
 from .errors import ConfigError, DataError, NotAtScale, UserError
 from .files import write_text
 from .frames import StudyData, load
 from .grid import Cell, Planner
 from .markup import Column, Entry, Table
+from .published_table import title_of
 from .render import inline_svg, render_html, render_markdown
 from .sentences import count, duration, listed
 from .settings import model_text, settings_table
-from .tables import level, study_tables, title_of
+from .tables import study_tables
 from .verdicts import document_tables, study_table, tally
 
 

@@ -7,11 +7,12 @@ import math
 from collections.abc import Iterable
 
 from . import diagnosis, loader_table, lr_range, stats
+from .entries import number
 from .frames import StudyData
 from .grid import Variant
+from .main_table import energy_text
 from .settings import flat, model_text
 from .stats import Summary
-from .tables import energy_text, number
 
 METRIC = "val_top1"
 
