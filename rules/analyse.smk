@@ -16,6 +16,9 @@ rule study_tables:
                 *(
                     "tables",
                     "main_table",
+                    "comparison_table",
+                    "comparisons",
+                    "inference",
                     "threshold_table",
                     "published_table",
                     "range_table",

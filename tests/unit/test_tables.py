@@ -316,7 +316,7 @@ def test_hostile_texts_stay_texts(tmp_path):
     assert main([*args, "--out", str(out), "--config-dir", str(config)]) == 0
     assert sorted(p.name for p in out.iterdir()) == sorted(
         f"{name}.{kind}"
-        for name in ("main", "published", "thresholds")
+        for name in ("comparisons", "main", "published", "thresholds")
         for kind in ("csv", "md", "tex")
     )
     for table in study_tables(data, config):

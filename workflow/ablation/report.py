@@ -220,6 +220,7 @@ def _study(data: StudyData, records: dict[str, CellRecord], place: Place) -> dic
         "findings": sentences.findings(data),
         "figures": [_figure(data, name, place) for name in plan.config.figures],
         "main": tables["main"],
+        "comparisons": tables.get("comparisons"),
         "thresholds": tables.get("thresholds"),
         "published": tables.get("published"),
         "claims": study_table(data, verdicts(data)) if plan.claims else None,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import loader_table
+from .comparison_table import comparison_table
 from .entries import axis_columns
 from .files import write_text
 from .frames import StudyData
@@ -23,14 +24,16 @@ _EXTENSIONS: dict[str, Callable[[Table], str]] = {
 
 
 def study_tables(data: StudyData, config_dir: Path) -> list[Table]:
-    """The tables of a study: `main`; `thresholds` where the scale has some; `published` where the
-    document gives numbers. Of a range test, `main` holds what it suggests, of a loader
-    benchmark its images per second, and is all."""
+    """The tables of a study: `main`; `comparisons` of more than one variant; `thresholds` where
+    the scale has some; `published` where the document gives numbers. Of a range test, `main` holds
+    what it suggests, of a loader benchmark its images per second, and is all."""
     if data.plan.config.kind == "lr_range":
         return [range_table(data)]
     if data.plan.config.kind == "loader":
         return [loader_table.rates_table(data, axis_columns(data))]
     tables = [main_table(data)]
+    if len(data.plan.variants) > 1:
+        tables.append(comparison_table(data))
     if data.plan.scale.thresholds:
         tables.append(threshold_table(data))
     if data.plan.config.published:
