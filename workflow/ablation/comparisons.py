@@ -87,6 +87,7 @@ def may_be_best(values: np.ndarray, free: np.ndarray | None = None) -> np.ndarra
     differences and Bonferroni instead of equal variances. The truly best variant is left out only
     if one of the others seems better, each with probability 5 % / (variants - 1) at most. So it is
     in the set in 95 % of cases or more, and a set of one names a wrong winner in 5 % or fewer.
+    Those left out are no better than the best of the set; equals may be among them.
     """
     count = values.shape[-2]
     free = np.zeros(values.shape[:-1], bool) if free is None else free
