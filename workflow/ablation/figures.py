@@ -27,10 +27,12 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from . import stats
 from .collect import axes_of
-from .config.study import Curves, Heatmap, LoaderRates, RangeCurves
+from .config.study import Curves, Heatmap, Importance, LoaderRates, Pareto, RangeCurves
 from .errors import ConfigError
+from .figure_data import why_not
 from .files import publish, write_text
 from .frames import StudyData, curve_frame, diverged_frame, level_frame, shown
+from .front_figures import draw_importance, draw_pareto
 from .grid import Variant
 from .loader_figure import draw_rates
 from .metrics import METRICS
@@ -46,20 +48,25 @@ class Drawn:
     """A finished figure: the content of its files."""
 
     name: str
-    svg: str
-    png: bytes
-    table: str
+    svg: str = ""
+    png: bytes = b""
+    table: str = ""
+    why_not: str = ""
+    """Why it is not drawn; it then has nothing else."""
 
 
 def study_figures(data: StudyData) -> list[Drawn]:
-    """All figures of a study, in its order."""
-    return [draw(data, name) for name in data.plan.config.figures]
+    """All figures of a study, in its order; of one that its data do not carry, the reason."""
+    return [draw(data, name) for name in data.plan.config.all_figures]
 
 
 def write_figures(figures: list[Drawn], folder: Path) -> None:
-    """Write each figure as SVG and PNG, and its data as CSV."""
+    """Write each figure as SVG and PNG, and its data as CSV; or, as a text, why it is not drawn."""
     folder.mkdir(parents=True, exist_ok=True)
     for figure in figures:
+        if figure.why_not:
+            write_text(folder / f"{figure.name}.txt", f"{figure.why_not}\n")
+            continue
         write_text(folder / f"{figure.name}.svg", figure.svg)
         temporary = folder / f".{figure.name}.png.tmp"
         temporary.write_bytes(figure.png)
@@ -69,14 +76,20 @@ def write_figures(figures: list[Drawn], folder: Path) -> None:
 
 def draw(data: StudyData, name: str) -> Drawn:
     """Draw one figure of the study."""
-    spec = data.plan.config.figures[name]
+    spec = data.plan.config.all_figures[name]
     _check_metric(data, name)
+    if reason := why_not(data, name):
+        return Drawn(name, why_not=reason)
     with plt.style.context(STYLE):
         if isinstance(spec, RangeCurves):
             figure, frame = draw_range(data)
             _headline(figure, data, spec.title)
         elif isinstance(spec, LoaderRates):
             figure, frame = draw_rates(data, spec)
+            _headline(figure, data, spec.title)
+        elif isinstance(spec, (Importance, Pareto)):
+            drawing = draw_importance if isinstance(spec, Importance) else draw_pareto
+            figure, frame = drawing(data, spec)
             _headline(figure, data, spec.title)
         elif isinstance(spec, Curves):
             figure, frame = draw_curves(data, spec)
@@ -92,7 +105,7 @@ def draw(data: StudyData, name: str) -> Drawn:
 
 
 def _check_metric(data: StudyData, name: str) -> None:
-    spec = data.plan.config.figures[name]
+    spec = data.plan.config.all_figures[name]
     if isinstance(spec, (RangeCurves, LoaderRates)):
         return
     columns = data.epochs.columns if isinstance(spec, Curves) else data.runs.columns

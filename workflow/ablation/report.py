@@ -21,6 +21,7 @@ from .config.load import load_study
 from .config.study import StudyConfig
 from .entries import level
 from .errors import ConfigError, DataError, NotAtScale, UserError
+from .figure_data import why_not
 from .files import write_text
 from .frames import StudyData, load
 from .grid import Cell, Planner
@@ -227,7 +228,7 @@ def _study(
         "config": plan.config,
         "recipe": plan.recipe.title,
         "findings": sentences.findings(data),
-        "figures": [_figure(data, name, place) for name in plan.config.figures],
+        "figures": [_figure(data, name, place) for name in plan.config.all_figures],
         "main": tables["main"],
         "comparisons": tables.get("comparisons"),
         "thresholds": tables.get("thresholds"),
@@ -240,6 +241,8 @@ def _study(
 
 
 def _figure(data: StudyData, name: str, place: Place) -> dict[str, Any]:
+    if reason := why_not(data, name):
+        return {"svg": "", "caption": reason, "png": "", "id": f"{data.plan.name}-{name}"}
     folder = place.study(data.plan.name) / "figures"
     try:
         svg = (folder / f"{name}.svg").read_text(encoding="utf-8")
