@@ -31,15 +31,15 @@ from .config.study import Curves, Heatmap, Importance, LoaderRates, Pareto, Rang
 from .errors import ConfigError
 from .figure_data import why_not
 from .files import publish, write_text
-from .frames import StudyData, curve_frame, diverged_frame, level_frame, shown
+from .frames import StudyData, curve_frame, diverged_frame, level_frame, shown, sort_value
 from .front_figures import draw_importance, draw_pareto
 from .grid import Variant
 from .loader_figure import draw_rates
 from .metrics import METRICS
+from .palette import DASHES, MOST_COLOURS, Pen, pens
 from .range_figure import draw_range
 
 STYLE = Path(__file__).with_name("style.mplstyle")
-_DASHES = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (7, 2)))
 _MARKERS_UP_TO = 30  # epochs: more of them would merge into a thick line
 
 
@@ -157,19 +157,25 @@ def draw_curves(data: StudyData, spec: Curves) -> tuple[Figure, pd.DataFrame]:
     frame, lost = curve_frame(data, spec.metric), diverged_frame(data, spec.metric)
     look = looks(data, spec)
     panels = _unique(x.panel for x in look.values() if x.panel) or [""]
-    colours = _palette(_unique(x.colour for x in look.values()))
-    dashes = dict(zip(_unique(x.style for x in look.values()), itertools.cycle(_DASHES)))
+    dashes = dict(zip(_unique(x.style for x in look.values()), itertools.cycle(DASHES)))
+    colours = colour_pens(data, spec, look, dashes_taken=len(dashes) > 1)
     width = 4.9 if len(panels) == 1 else 3.1 * len(panels)
     figure, axes = plt.subplots(
         1, len(panels), figsize=(width, 3.3), sharex=True, sharey=True, squeeze=False
     )
+    ends: dict[Axes, list[tuple[pd.DataFrame, str, str]]] = {}
     for ax, panel in zip(axes[0], panels, strict=True):
         for variant in data.plan.variants:
             mine = look[variant.label]
             if mine.panel in ("", panel):
-                pen = {"color": colours[mine.colour], "linestyle": dashes[mine.style]}
-                _draw_variant(ax, frame[frame["variant"] == variant.label], pen, spec.metric)
+                one = colours[mine.colour]
+                dash = dashes[mine.style] if len(dashes) > 1 else one.dash
+                pen = {"color": one.colour, "linestyle": dash}
+                curve = frame[frame["variant"] == variant.label]
+                _draw_variant(ax, curve, pen, spec.metric, one.marker)
                 _draw_lost(ax, data, variant, lost, pen)
+                if len(colours) > MOST_COLOURS:
+                    ends.setdefault(ax, []).append((curve, mine.colour, one.colour))
         if panel:
             ax.set_title(f"{spec.panel} {panel}", fontweight="normal")
         ax.set_xlabel("Epoch")
@@ -180,7 +186,9 @@ def draw_curves(data: StudyData, spec: Curves) -> tuple[Figure, pd.DataFrame]:
         axes[0][0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     _chance_line(axes[0], data, spec.metric)
     _headline(figure, data, spec.title)
-    _legend(axes[0][-1], data, spec, look, colours, dashes)
+    for ax, lines in ends.items():
+        _number_ends(ax, lines, list(colours))
+    _legend(axes[0][-1], data, spec, colours, dashes)
     return figure, _curves_table(data, frame, lost)
 
 
@@ -188,20 +196,70 @@ def _unique(values: Any) -> list[str]:
     return list(dict.fromkeys(values))
 
 
-def _palette(keys: list[str]) -> dict[str, Any]:
-    """Colours that people with colour-blindness can tell apart; more than ten get hues."""
-    kind = "colorblind" if len(keys) <= 10 else "husl"
-    return dict(zip(keys, sns.color_palette(kind, len(keys)), strict=True))
+def colour_pens(
+    data: StudyData, spec: Curves, look: dict[str, Look], *, dashes_taken: bool
+) -> dict[str, Pen]:
+    """A pen for each key of colour; numbers of one axis are ordered."""
+    keys = _unique(x.colour for x in look.values())
+    values = {look[v.label].colour: sort_value(v, spec.colour) for v in data.plan.variants
+              if spec.colour in v.axes}  # fmt: skip
+    one_axis = len(values) == len(keys) and keys == _unique(
+        shown(v, spec.colour, short=True) for v in data.plan.variants
+    )
+    ordered = [values[key] for key in keys] if spec.colour and one_axis else None
+    return pens(keys, ordered, dashes_taken=dashes_taken)
 
 
-def _draw_variant(ax: Axes, curve: pd.DataFrame, pen: dict[str, Any], metric: str) -> None:
+def _number_ends(ax: Axes, lines: list[tuple[pd.DataFrame, str, str]], keys: list[str]) -> None:
+    """A number at the end of each line, as in the legend: of so many, colours are no name. Beside
+    the axes, moved apart and led to its line's end; at the end itself of a shorter training."""
+    found = [(curve["epoch"].iloc[-1], curve["mean"].iloc[-1], str(keys.index(key) + 1), colour)
+             for curve, key, colour in lines if not curve.empty]  # fmt: skip
+    last = max((end[0] for end in found), default=0)
+    for epoch, value, number, _ in (end for end in found if end[0] < last):
+        ax.annotate(number, (epoch, value), (3, 5), textcoords="offset points", fontsize=7)
+    found = sorted((end for end in found if end[0] == last), key=lambda end: end[1])
+    low, high = ax.get_ylim()
+    heights = spread([(end[1] - low) / (high - low) for end in found], 0.05)
+    for (epoch, value, number, colour), height in zip(found, heights, strict=True):
+        ax.annotate(
+            number,
+            (epoch, value),
+            (1.015, height),
+            textcoords="axes fraction",
+            va="center",
+            fontsize=7,
+            color="#333333",
+            arrowprops={"arrowstyle": "-", "linewidth": 0.5, "color": colour, "shrinkA": 0},
+            annotation_clip=False,
+        )
+
+
+def spread(places: list[float], gap: float) -> list[float]:
+    """Rising places, moved apart to a distance of `gap` and below 1 where there is room."""
+    found: list[float] = []
+    for place in places:
+        found.append(max(place, found[-1] + gap) if found else place)
+    top = max(1.0, gap * (len(places) - 1))
+    for i in reversed(range(len(found))):
+        found[i] = min(found[i], top)
+        top = found[i] - gap
+    return found
+
+
+def _draw_variant(
+    ax: Axes, curve: pd.DataFrame, pen: dict[str, Any], metric: str, marker: str
+) -> None:
     if curve.empty:
         return
-    marker = "o" if len(curve) <= _MARKERS_UP_TO else None
+    few = len(curve) <= _MARKERS_UP_TO
+    every = 1 if few else max(1, len(curve) // 8)
+    marker = marker if few or marker != "o" else None
     if metric == "lr":
         ax.step(curve["epoch"], curve["mean"], where="mid", **pen)
         return
-    ax.plot(curve["epoch"], curve["mean"], marker=marker, markeredgewidth=0, **pen)
+    mark = {"marker": marker, "markevery": every, "markeredgewidth": 0}
+    ax.plot(curve["epoch"], curve["mean"], **mark, **pen)
     if (curve["n"] > 1).any():
         band = {"color": pen["color"], "alpha": 0.18, "linewidth": 0}
         ax.fill_between(curve["epoch"], curve["low"], curve["high"], **band)
@@ -246,13 +304,16 @@ def _legend(
     ax: Axes,
     data: StudyData,
     spec: Curves,
-    look: dict[str, Look],
-    colours: dict[str, Any],
+    colours: dict[str, Pen],
     dashes: dict[str, Any],
 ) -> None:
     """Below one another at the right: colours, then dashes, then the mark of divergence."""
     handles = [Line2D([], [], color="none", label=_heading(data, spec.colour))]
-    handles += [Line2D([], [], color=c, label=key) for key, c in colours.items()]
+    for number, (key, pen) in enumerate(colours.items(), 1):
+        name = f"{number}  {key}" if len(colours) > MOST_COLOURS else key
+        marker = pen.marker if pen.marker != "o" else None
+        look = {"color": pen.colour, "linestyle": pen.dash, "marker": marker}
+        handles.append(Line2D([], [], label=name, **look))
     if len(dashes) > 1:
         handles.append(Line2D([], [], color="none", label=_heading(data, spec.style)))
         handles += [
@@ -262,9 +323,9 @@ def _legend(
     if (data.runs["status"] == "diverged").any():
         cross = {"marker": "X", "linestyle": "", "markersize": 8, "markeredgecolor": "white"}
         handles.append(Line2D([], [], color="#555555", label="diverged", **cross))
-    legend = ax.legend(
-        handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1.02), handlelength=2.2
-    )
+    beside = 1.07 if len(colours) > MOST_COLOURS else 1.02  # numbers stand before it
+    place = {"loc": "upper left", "bbox_to_anchor": (beside, 1.02)}
+    legend = ax.legend(handles=handles, handlelength=2.2, **place)
     for text, handle in zip(legend.get_texts(), handles, strict=True):
         if handle.get_color() == "none":
             text.set_position((-30, 0))

@@ -2,8 +2,9 @@
 
 Up to eight names: the colours of Okabe and Ito (2008). Three or more ordered numbers (learning
 rates, batch sizes): an even stretch of viridis, dark to light, without its ends that vanish on dark
-or on white. More than eight of either: colours come again with other dashes (or markers, where an
-axis of the figure has the dashes), and each line is numbered at its end.
+or on white, and from seven on with dashes that take turns. More than eight names: colours come
+again with other dashes (or markers, where an axis of the figure has the dashes). More than eight of
+either: each line is numbered at its end.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ OKABE_ITO = (
 DASHES = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (7, 2)))
 MARKERS = ("o", "s", "^", "D", "v")
 MOST_COLOURS = len(OKABE_ITO)
+_MOST_ORDERED = 6
+"""Of more numbers, neighbouring colours are too near for readers without green cones."""
 _VIRIDIS = (0.1, 0.8)
 """From lightness 20 to 77 of 100."""
 
@@ -44,8 +47,7 @@ def pens(
         step = (high - low) / (len(keys) - 1)
         colours = {keys[i]: to_hex(mpl.colormaps["viridis"](low + step * k)) for k, i in
                    enumerate(order)}  # fmt: skip
-        # Of many, neighbours look alike: their dashes take turns.
-        turns = {keys[i]: k % 3 if len(keys) > MOST_COLOURS else 0 for k, i in enumerate(order)}
+        turns = {keys[i]: k % 3 if len(keys) > _MOST_ORDERED else 0 for k, i in enumerate(order)}
     else:
         colours = {key: OKABE_ITO[i % MOST_COLOURS] for i, key in enumerate(keys)}
         turns = {key: i // MOST_COLOURS for i, key in enumerate(keys)}

@@ -39,7 +39,9 @@ def beaten_by(
                 cheap = (costs[..., other, :] <= costs[..., mine, :]).all(axis=-1)
             else:
                 dearer = costs[..., other, :] - (1 + COST_MARGIN) * costs[..., mine, :]
-                cheap = inference.bounds(dearer, dearer, alpha)[1] < 0
+                exact = np.ptp(dearer, axis=-1) == 0  # a meter's full steps; no scatter to bound
+                upper = np.where(exact, dearer[..., 0], inference.bounds(dearer, dearer, alpha)[1])
+                cheap = upper < 0
             beaten = (low > 0) & cheap & (found[..., mine] < 0)
             found[..., mine] = np.where(beaten, other, found[..., mine])
     return found
