@@ -70,6 +70,9 @@ rule study_figures:
             "workflow/study_figures.py",
             *library(
                 "figures",
+                "curves_figure",
+                "heatmap_figure",
+                "figure_parts",
                 "range_figure",
                 "loader_figure",
                 "front_figures",

@@ -11,8 +11,9 @@ from study_figures import main
 from synthetic import collected, config_dir, study_copy
 
 from ablation.captions import caption
+from ablation.curves_figure import looks
 from ablation.errors import ConfigError
-from ablation.figures import draw, looks
+from ablation.figures import draw
 from ablation.grid import Planner
 
 

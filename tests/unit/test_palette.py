@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from ablation.figures import spread
+from ablation.curves_figure import spread
 from ablation.palette import OKABE_ITO, pens
 
 # Machado, Oliveira and Fernandes 2009, severity 1.0; they act on linear RGB.
