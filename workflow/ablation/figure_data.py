@@ -51,7 +51,10 @@ def _why_no_importance(data: StudyData, spec: Importance) -> str:
     seeds = len(_seeds(data))
     if seeds < 2:
         return "with one seed noise cannot be told from an effect"
-    wanted = len(_points(data)) * seeds
+    crossed = math.prod(map(len, data.plan.config.grid.values()))
+    if len(_points(data)) < crossed:
+        return f"{len(_points(data))} of the {crossed} points of its grid are run at this scale"
+    wanted = crossed * seeds
     there = sum(len(data.values(v, spec.metric)) for v in _points(data))
     if there < wanted:
         return (
