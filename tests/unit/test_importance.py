@@ -61,8 +61,8 @@ def test_planted_shares_are_unbiased_and_covered(name, seeds):
             assert np.mean([c.low > 0 for c in mine]) < 0.05
 
 
-def test_two_axes_are_scipys_and_statsmodels_analysis():
-    """Sums of squares add up to the whole; one axis and no seeds' effect is scipy's F."""
+def test_sums_of_squares_are_scipys():
+    """They add up to the whole; without the seeds' effect, all effects together have scipy's F."""
     values = runs(np.random.default_rng(RNG), EFFECTS["both and their pair"], 4)
     found = components(values, ["a", "b"])
     assert sum(c.sum_of_squares for c in found) == pytest.approx(values.size * values.var())

@@ -7,7 +7,7 @@ import io
 
 import numpy as np
 import pytest
-from synthetic import collected, config_dir, study_copy
+from synthetic import collected, study_copy
 
 from ablation.captions import caption
 from ablation.figure_data import why_not
@@ -111,5 +111,4 @@ def test_one_seed_takes_nothing_off_the_front(tmp_path):
     data = collected(plan, tmp_path, diverged=dict.fromkeys(lost, 2))
     rows = list(csv.DictReader(io.StringIO(draw(data, "f").table)))
     assert {r["on_front"] for r in rows} == {"True"}
-    assert "1 diverged run count at chance" in caption(data, "f").replace("counts", "count")
-    assert config_dir().exists()
+    assert "1 diverged run at chance accuracy." in caption(data, "f")

@@ -193,4 +193,4 @@ def pareto_caption(data: StudyData, spec: Pareto) -> str:
     absent = len(data.plan.variants) - len(frame)
     text += f" {count(absent, 'variant')} without a completed run." if absent else ""
     lost = _diverged(data, list(data.plan.variants))
-    return text + (f" {count(lost, 'diverged run')} count at chance." if lost else "")
+    return text + (f" {count(lost, 'diverged run')} at chance accuracy." if lost else "")
