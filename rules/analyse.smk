@@ -12,20 +12,10 @@ rule study_tables:
         steps=f"{STUDIES}/steps.csv",
         code=[
             "workflow/study_tables.py",
-            *library(
-                *(
-                    "tables",
-                    "loader_table",
-                    "lr_range",
-                    "collect",
-                    "frames",
-                    "stats",
-                    "metrics",
-                    "markup",
-                    "diagnosis",
-                    "grid",
-                )
-            ),
+            *library("collect", "comparison_table", "comparisons", "diagnosis", "entries"),
+            *library("frames", "grid", "inference", "loader_table", "lr_range", "main_table"),
+            *library("markup", "meters", "metrics", "plan", "published_table", "range_table"),
+            *library("stats", "tables", "threshold_table", "variants"),
         ],
     output:
         report(
@@ -60,18 +50,12 @@ rule study_figures:
         steps=f"{STUDIES}/steps.csv",
         code=[
             "workflow/study_figures.py",
-            *library(
-                "figures",
-                "figure_layout",
-                "range_figure",
-                "loader_figure",
-                "lr_range",
-                "collect",
-                "frames",
-                "stats",
-                "metrics",
-                "grid",
-            ),
+            *library("collect", "comparison_table", "comparisons", "curves_figure"),
+            *library("diagnosis", "entries", "figure_data", "figure_layout", "figure_parts"),
+            *library("figures", "frames", "front_figures", "grid", "heatmap_figure"),
+            *library("importance", "inference", "loader_figure", "loader_table", "lr_range"),
+            *library("main_table", "markup", "meters", "metrics", "palette", "pareto", "plan"),
+            *library("range_figure", "sentences", "stats", "variants"),
             "workflow/ablation/style.mplstyle",
         ],
     output:
@@ -106,22 +90,9 @@ rule study_claims:
         epochs=f"{STUDIES}/epochs.csv",
         code=[
             "workflow/study_claims.py",
-            *library(
-                *(
-                    "claims",
-                    "claim_plan",
-                    "inference",
-                    "measures",
-                    "verdicts",
-                    "collect",
-                    "frames",
-                    "stats",
-                    "metrics",
-                    "markup",
-                    "diagnosis",
-                    "grid",
-                )
-            ),
+            *library("claims", "collect", "diagnosis", "frames", "grid", "inference"),
+            *library("markup", "measures", "meters", "metrics", "plan", "stats", "variants"),
+            *library("verdicts"),
         ],
     output:
         report(

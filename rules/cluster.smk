@@ -4,22 +4,37 @@
 import signal
 import time
 
+from ablation import gpus
 from ablation.causes import failures
+from ablation.estimate import Estimates
 from ablation.record import release
 from ablation.slurm import mark_packed, packed
 
 BEGAN = time.time()
+ESTIMATES = Estimates((cell for _, cell in CELLS.values()), Path("results"))
 
 # Slurm warns every process of a job before its time limit: the cell saves its state and asks for the
 # queue again, and the Snakemake around it, which reads this file, must live until then.
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
+# On this machine itself, no more cells at once than it has GPUs. `--resources gpu=N` says otherwise.
+if workflow.is_main_process and workflow.local_exec and SETTINGS.device != "cpu":
+    if "gpu" not in workflow.global_resources and gpus.visible():
+        workflow.register_resource("gpu", len(gpus.visible()))
+
+
+def asked_for(wildcards):
+    """What a cell asks for: as configured, or what finished cells like it took."""
+    study, cell = CELLS[wildcards.cell]
+    return ESTIMATES.resources(RESOURCES[study], cell)
+
+
 def resource(name):
     """A function that gives what a cell asks of the cluster; None for the cluster's own default."""
 
     def of_cell(wildcards, attempt):
-        return RESOURCES[cell_study(wildcards)].asked(name, attempt)
+        return asked_for(wildcards).asked(name, attempt)
 
     return of_cell
 
@@ -32,7 +47,7 @@ def device(wildcards):
 
 def sbatch_options(wildcards, attempt):
     """Options of sbatch for a cell: Slurm sends SIGUSR1 shortly before the time limit."""
-    asked = RESOURCES[cell_study(wildcards)]
+    asked = asked_for(wildcards)
     runtime = asked.asked("runtime", attempt)
     # Two minutes for a step, an evaluation and a save; less of a short limit. Slurm may send it up
     # to a minute early, so with a limit of one minute it could come at the start.

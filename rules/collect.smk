@@ -22,7 +22,11 @@ rule collect_study:
     input:
         cells=study_cells,
         plan=plan_marker,
-        code=["workflow/collect_study.py", *library("collect", "diagnosis", "grid", "meters")],
+        code=[
+            "workflow/collect_study.py",
+            *library("collect", "diagnosis", "frames", "grid", "meters", "metrics", "plan"),
+            *library("stats", "variants"),
+        ],
     output:
         runs=f"{STUDIES}/runs.csv",
         epochs=f"{STUDIES}/epochs.csv",

@@ -56,7 +56,7 @@ def test_smoke_run_of_the_docs_leaves_a_report_of_every_study(checkout: Path) ->
     pages = (checkout / "results/report/studies").glob("*.html")
     text = "".join(page.read_text() for page in pages)
     studies = [p.stem for p in (checkout / "results/studies/smoke").iterdir()]
-    assert len(studies) == 4
+    assert len(studies) == 5
     assert text.count("<svg") >= 2 * len(studies) - 1
 
 

@@ -9,24 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
+
+from .curves_figure import Line
 
 POINTS = 72  # of an SVG, to the inch
 
 
-def layout(
-    figure: Figure, cut: Bbox, pens: Mapping[str, Mapping[str, Any]], panels: Mapping[str, str]
-) -> dict[str, Any]:
-    """Panels in the units of the SVG's viewBox, and the pen of each variant.
-
-    cut: the part of the figure that was saved, in inches; panels: variant -> title of its panel,
-    empty where it stands in all of them.
+def layout(figure: Figure, cut: Bbox, drawn: Mapping[str, Line]) -> dict[str, Any]:
+    """Panels in the units of the SVG's viewBox, and how the line of each variant is drawn; its
+    panel is empty where it stands in all. cut: the part of the figure that was saved, in inches.
     """
     width, height = figure.get_size_inches()
     places = []
-    for ax, name in zip(figure.axes, _names(panels), strict=True):
+    for ax, name in zip(figure.axes, _names(drawn), strict=True):
         box = ax.get_position()
         places.append(
             {
@@ -40,15 +37,16 @@ def layout(
         )
     lines = {
         label: {
-            "colour": to_hex(pen["color"]),
-            "dashes": [] if pen["linestyle"] == "-" else list(pen["linestyle"][1]),
-            "panel": panels[label],
+            "colour": line.pen.colour.lower(),
+            "dashes": [] if line.dash == "-" else list(line.dash[1]),
+            "number": line.number,
+            "panel": line.look.panel,
         }
-        for label, pen in pens.items()
+        for label, line in drawn.items()
     }
     return {"panels": places, "variants": lines}
 
 
-def _names(panels: Mapping[str, str]) -> list[str]:
+def _names(drawn: Mapping[str, Line]) -> list[str]:
     """The panels' titles, in their order; one without a title where there are none."""
-    return [*dict.fromkeys(filter(None, panels.values()))] or [""]
+    return [*dict.fromkeys(line.look.panel for line in drawn.values() if line.look.panel)] or [""]

@@ -23,8 +23,9 @@ def hover(folder: Path, name: str, metric: str) -> dict[str, Any]:
     for row in rows:
         lost = row["status"] == "diverged"
         label = f"{row['variant']}, seed {row['seed']}, diverges" if lost else row["variant"]
-        line = lines.setdefault((row["variant"], row["seed"]), {"name": label, "points": {}})
-        line |= layout["variants"][row["variant"]]
+        look = layout["variants"][row["variant"]]
+        name = f"{look['number']}  {label}".strip()
+        line = lines.setdefault((row["variant"], row["seed"]), {"name": name, "points": {}} | look)
         keys = ("mean",) if lost or int(row["n"]) < 2 else ("mean", "low", "high")
         numbers = [form.format(float(row[key])) for key in keys]
         line["points"][row["epoch"]] = [*numbers, row["n"]] if len(numbers) > 1 else numbers

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import sentences
+from . import recommendation, sentences
 from .claims import verdicts
 from .collect import CellRecord, read_cell, reads_only
 from .config.load import load_study
@@ -22,6 +22,7 @@ from .frames import StudyData, load
 from .grid import Cell, Planner
 from .markup import Column, Entry, Table
 from .place import Place
+from .published_table import title_of
 from .render import HtmlRenderer, render_markdown
 from .report_cells import cell_pages, paged_cells
 from .report_documents import claims_content, document_content, grouped
@@ -29,7 +30,6 @@ from .report_machines import dates, hardware, time_table, versions
 from .report_study import study_content
 from .sentences import count, duration, listed
 from .settings import model_text
-from .tables import title_of
 
 
 def build(place: Place) -> None:
@@ -95,6 +95,7 @@ def gather(place: Place) -> Material:
     content = {
         **_front(studies, records, place),
         **claims_content(groups, place.scale),
+        "tips": recommendation.summary(studies, found),
         "documents": [document_content(group) for group in groups],
         "not_run": _not_run(not_run, place.scale),
         "studies": [

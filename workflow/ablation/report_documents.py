@@ -13,12 +13,12 @@ from .claims import NOT_HERE, NOT_TESTED, Verdict
 from .collect import scaled_axes
 from .config.claim import Document
 from .config.load import load_study
+from .entries import difference_text, level
 from .errors import ConfigError
 from .frames import StudyData
 from .grid import Planner
 from .markup import Column, Entry, Table
 from .standings import TESTED, Standing, counts, standings, tally, tally_table, verdict_table
-from .tables import difference_text, level
 
 _OVERVIEW = ("Study", "Place", "Variants", "Cells", "Diverged", "Missing", "Best variant")
 _OVERVIEW += ("Its top-1 (%)", "Difference to baseline")

@@ -13,16 +13,19 @@ from .captions import caption
 from .claims import Verdict
 from .collect import CellRecord, log_of
 from .config.study import Curves
+from .entries import number
 from .errors import DataError
+from .figure_data import why_not
 from .frames import StudyData
 from .hover import hover
 from .markup import Column, Entry, Table
 from .metrics import METRICS, TABLE_METRICS
 from .place import Place
+from .published_table import title_of
 from .render import inline_svg
 from .report_cells import status_text
 from .settings import settings_table
-from .tables import number, study_tables, title_of
+from .tables import study_tables
 from .verdicts import study_table
 
 Records = Mapping[str, CellRecord]
@@ -44,8 +47,9 @@ def study_content(
         "recipe": plan.recipe.title,
         "notice": sentences.notice([data], place.scale, titles),
         "findings": sentences.findings(data),
-        "figures": [_figure(data, name, place) for name in plan.config.figures],
+        "figures": [_figure(data, name, place) for name in plan.config.all_figures],
         "main": _to_runs(data, tables["main"]),
+        "comparisons": tables.get("comparisons"),
         "thresholds": tables.get("thresholds"),
         "published": tables.get("published"),
         "claims": study_table(data, found) if found else None,
@@ -57,6 +61,9 @@ def study_content(
 
 
 def _figure(data: StudyData, name: str, place: Place) -> dict[str, Any]:
+    identity = f"{data.plan.name}-{name}"
+    if reason := why_not(data, name):
+        return {"svg": "", "caption": reason, "png": "", "id": identity, "hover": None, "csv": ""}
     folder = place.study(data.plan.name) / "figures"
     try:
         svg = (folder / f"{name}.svg").read_text(encoding="utf-8")
@@ -66,9 +73,8 @@ def _figure(data: StudyData, name: str, place: Place) -> dict[str, Any]:
             "run `python workflow/study_figures.py` first"
         ) from None
     text = caption(data, name)
-    identity = f"{data.plan.name}-{name}"
     png = Path(os.path.relpath(folder / f"{name}.png", place.out)).as_posix()
-    spec = data.plan.config.figures[name]
+    spec = data.plan.config.all_figures[name]
     return {
         "svg": inline_svg(svg, identity, text),
         "caption": text,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .claims import INCONCLUSIVE, Finding, Verdict
-from .config import claim as options
+from .config.claim import Entry as ClaimEntry
 from .files import write_text
 from .frames import StudyData
 from .markup import Column, Entry, Table, to_csv, to_markdown
@@ -56,7 +56,7 @@ def _columns() -> tuple[Column, ...]:
     return tuple(Column(h, numeric=h in numeric, header=h == "Claim") for h in HEADINGS)
 
 
-def name_entries(number: int, entry: options.Entry, link: str = "") -> tuple[Entry, Entry]:
+def name_entries(number: int, entry: ClaimEntry, link: str = "") -> tuple[Entry, Entry]:
     """A claim's number and its sentence with its place."""
     return Entry(str(number), number, link), Entry(f"{entry.says} ({entry.place})")
 
@@ -135,17 +135,7 @@ def unit_of(found: Finding) -> tuple[str, str]:
     """The unit of a finding's numbers, and the form they are shown in."""
     if found.question.kind == "ranking":
         return "", "{:.2f}"
-    option = found.question.terms[0].measure
-    if isinstance(option, options.EpochsTo):
-        return "epochs", "{:.1f}"
-    if isinstance(option, options.SecondsTo):
-        return "s", "{:.0f}"
-    if isinstance(option, options.Reached | options.Diverged):
-        return "share of runs", "{:.2f}"
-    if isinstance(option, options.Fluctuation):
-        return "log scatter", "{:.2f}"
-    metric = METRICS[option.metric]
-    return ("points" if metric.unit == "%" else metric.unit or metric.label.lower()), metric.format
+    return found.question.terms[0].measure.unit()
 
 
 def _what(found: Finding) -> str:
