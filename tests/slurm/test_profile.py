@@ -57,8 +57,8 @@ def test_a_killed_cell_of_a_pack_trains_no_other_again(bench: Bench, reference: 
     driver = bench.start()
     bench.wait(bench.checkpoint().exists, "the victim's first checkpoint")
     others = [cell for cell in bench.cells.values() if cell != bench.victim]
+    # In which order a pack is trained is Snakemake's choice: the victim may be the first.
     before = [c for c in others if (bench.folder / f"results/cells/{c}/metrics.json").exists()]
-    assert before  # the victim is not the first of its pack
     os.kill(bench.process(), signal.SIGKILL)
     bench.finish(driver)
     bench.check(reference)
@@ -72,10 +72,11 @@ def test_a_killed_cell_of_a_pack_trains_no_other_again(bench: Bench, reference: 
 def test_what_a_study_asks_for_reaches_slurm_and_a_cell_starts_once(bench: Bench) -> None:
     bench.edit(
         "config/studies/tiny.yaml", "seeds: 1",
-        "seeds: 1\nbase: {compute.ranks: 2}\nresources:\n"
+        "seeds: 1\nresources:\n"
         "  smoke: {gpus: 2, gpu_model: fake, cpus: 3, mem_mb: 1234, "
         "runtime: 7, partition: high, account: ours, extra: --nice=5}",
     )  # fmt: skip
+    bench.edit("config/scales/smoke.yaml", "{threads: 1}", "{threads: 1, ranks: 2}")
     bench.plan()
     target = f"results/cells/{bench.cells['one']}/metrics.json"
     driver = bench.start(target)
