@@ -80,6 +80,7 @@ def gather(place: Place) -> dict[str, Any]:
     return {
         "scale": place.scale,
         "scale_title": studies[0].plan.scale.title,
+        "trial": studies[0].plan.scale.trial,
         "notice": sentences.notice(trained or studies, place.scale, titles),
         "facts": _facts(studies, records),
         "claims": _claims(studies, planner),

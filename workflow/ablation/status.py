@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from typing import Any
 from . import causes, lease, progress
 from .grid import StudyPlan
 
+START_S = 30.0
+"""Planning and a lease take a second or two, on a machine with other work ten."""
 STATES = ("running", "waiting", "stopped", "failed", "planned", "diverged", "done")
 
 
@@ -30,6 +33,14 @@ class CellStatus:
     epoch: int = 0
     top1: float | None = None
     """Validation top-1 of the last finished epoch, percent."""
+    images: int = 0
+    """Images of an epoch."""
+    kind: str = ""
+    """What its speed depends on most: model and image size."""
+    wall_s: float | None = None
+    """Seconds from its start to its end, when it is done; `startup_s` of them before the first
+    epoch."""
+    startup_s: float = 0.0
     images_per_s: float | None = None
     left_s: float | None = None
     node: str = ""
@@ -39,17 +50,21 @@ class CellStatus:
 
 
 def of_plans(plans: Iterable[StudyPlan], results: Path, slurm_logs: Path) -> list[CellStatus]:
-    """Every cell of some studies, each once, in the order of the plan."""
+    """Every cell of some studies, each once, in the order of the plan; also those whose weights
+    they start from."""
     found: dict[str, CellStatus] = {}
     for plan in plans:
-        for cell in plan.cells:
+        for cell in (*plan.cells, *plan.parents):
             if cell.id not in found:
+                share = cell.config.train_share
                 base = {
                     "cell": cell.id,
                     "study": plan.name,
                     "variant": cell.variant.label,
                     "seed": cell.config.seed,
                     "epochs": cell.config.epochs,
+                    "images": cell.dataset.images("train", share),
+                    "kind": f"{cell.config.model!r} {cell.config.img_size}",
                 }
                 found[cell.id] = _of_cell(base, results, slurm_logs)
     return list(found.values())
@@ -75,10 +90,17 @@ def _of_cell(base: dict[str, Any], results: Path, slurm_logs: Path) -> CellStatu
         rules = ("rule_train_cell", "rule_time_loader")
         sent = any((slurm_logs / rule / cell).is_dir() for rule in rules)
         return CellStatus(**base, state="waiting" if sent else "planned")
+    if _starts(log):
+        return CellStatus(**base, state="running")
     note = causes.of_log(log, slurm_logs)
     if note == causes.STOPPED:
         return CellStatus(**base, state="stopped")
     return CellStatus(**base, state="failed", note=note)
+
+
+def _starts(log: Path) -> bool:
+    """Whether an attempt has begun a moment ago: its lease comes a second after its log."""
+    return len(causes.last_attempt(log)) < 2 and time.time() - log.stat().st_mtime < START_S
 
 
 def _finished(base: dict[str, Any], metrics: dict[str, Any], folder: Path) -> CellStatus:
@@ -90,6 +112,8 @@ def _finished(base: dict[str, Any], metrics: dict[str, Any], folder: Path) -> Ce
         state="done" if metrics.get("status") == "completed" else "diverged",
         top1=epochs[-1].get("val_top1"),
         images_per_s=timing.get("images_per_s"),
+        wall_s=timing.get("wall_time_s"),
+        startup_s=timing.get("startup_time_s") or 0.0,
         node=origin.get("host", ""),
     )
 

@@ -1,0 +1,54 @@
+# What is said while the workflow runs and at its end. Names are those of rules/common.smk.
+
+import time
+
+from ablation.causes import failed_stages, failures
+from ablation.record import release
+
+BEGAN = time.time()
+SLURM_LOGS = Path(".snakemake/slurm_logs")
+WATCH = []
+
+
+def at_once():
+    """Cells that can run side by side."""
+    settings = workflow.resource_settings
+    if workflow.remote_exec or not workflow.local_exec:
+        return settings.nodes or 1
+    return max(1, (settings.cores or 1) // min(r.cpus for r in RESOURCES.values()))
+
+
+def begin():
+    """When the workflow starts: from now on, say how far it is."""
+    from ablation.watch import Watch
+
+    watch = Watch(list(PLANS.values()), Path("results"), SLURM_LOGS, at_once())
+    WATCH.append(watch)
+    watch.start()
+
+
+def finish():
+    """When the workflow ends: results that are there stay."""
+    for watch in WATCH:
+        watch.end()
+    for cell in CELLS:
+        release(Path(f"results/cells/{cell}"))
+
+
+def tell_failures():
+    """When the workflow ends with failures: what has no result, with the reason."""
+    finish()
+    names = {
+        c.id: f"{study}, {c.variant.label}, seed {c.config.seed}" for study, c in CELLS.values()
+    }
+    failed = failures(names, Path("results"), SLURM_LOGS, since=BEGAN)
+    failed += failed_stages(SETTINGS.scale, list(PLANS), Path("results"), since=BEGAN)
+    for line in failed:
+        print(f"failed: {line}", file=sys.stderr)
+    if failed:
+        chosen = ",".join(SETTINGS.studies)
+        print(
+            "The rest can be reported on: snakemake --cores all --config "
+            f"scale={SETTINGS.scale} studies={chosen} partial=true",
+            file=sys.stderr,
+        )
