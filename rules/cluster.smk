@@ -3,18 +3,27 @@
 
 import signal
 
+from ablation.estimate import Estimates
 from ablation.slurm import mark_packed, packed
+
+ESTIMATES = Estimates((cell for _, cell in CELLS.values()), Path("results"))
 
 # Slurm warns every process of a job before its time limit: the cell saves its state and asks for the
 # queue again, and the Snakemake around it, which reads this file, must live until then.
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
+def resources(wildcards):
+    """What a cell asks for: as configured, or what finished cells like it took."""
+    study, cell = CELLS[wildcards.cell]
+    return ESTIMATES.resources(RESOURCES[study], cell)
+
+
 def resource(name):
     """A function that gives what a cell asks of the cluster; None for the cluster's own default."""
 
     def of_cell(wildcards, attempt):
-        return RESOURCES[cell_study(wildcards)].asked(name, attempt)
+        return resources(wildcards).asked(name, attempt)
 
     return of_cell
 
@@ -27,7 +36,7 @@ def device(wildcards):
 
 def sbatch_options(wildcards, attempt):
     """Options of sbatch for a cell: Slurm sends SIGUSR1 shortly before the time limit."""
-    asked = RESOURCES[cell_study(wildcards)]
+    asked = resources(wildcards)
     runtime = asked.asked("runtime", attempt)
     # Two minutes for a step, an evaluation and a save; less of a short limit. Slurm may send it up
     # to a minute early, so with a limit of one minute it could come at the start.

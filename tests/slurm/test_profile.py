@@ -84,6 +84,18 @@ def test_what_a_study_asks_for_reaches_slurm_and_a_cell_starts_once(bench: Bench
     assert bench.log(bench.cells["one"]).count("=== cell") == 1
 
 
+@pytest.mark.long
+def test_the_next_cells_ask_for_what_the_first_one_took(bench: Bench) -> None:
+    bench.edit("config/scales/smoke.yaml", "runtime: 10}", "runtime: 600}")
+    bench.run(f"results/cells/{bench.cells['one']}/metrics.json")
+    driver = bench.start(f"results/cells/{bench.cells['two']}/metrics.json")
+    job = bench.wait(lambda: bench.cluster.job_of(bench.cells["two"]), "the job")
+    said = bench.cluster.ask("scontrol", "show", "job", str(job))
+    # Seconds of work, and three minutes for the starts.
+    assert "TimeLimit=00:04:00" in said, said
+    bench.finish(driver)
+
+
 @pytest.mark.demo
 def test_the_demo_s_grid_equals_the_local_run(cluster: Cluster, tmp_path: Path) -> None:
     """All 72 cells of the demo, first here, then through Slurm. About an hour on two cores."""

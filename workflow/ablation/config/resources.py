@@ -39,6 +39,9 @@ class Resources(Site):
     """Time limit, minutes. Raised like the memory; a cell that reaches it goes on in a new job."""
     max_runtime: Count | None = None
     """Not raised above this: the partition's own limit."""
+    estimate: bool = True
+    """Once cells of the same work an epoch are finished, ask for one and a half times the memory
+    and time that they took, in place of `mem_mb` and `runtime`; `false`: for these always."""
 
     @model_validator(mode="after")
     def _fits(self) -> Resources:
@@ -75,6 +78,8 @@ class Otherwise(Site):
     runtime: Count | None = None
     """As in a scale's resources."""
     max_runtime: Count | None = None
+    """As in a scale's resources."""
+    estimate: bool | None = None
     """As in a scale's resources."""
 
 
