@@ -20,6 +20,8 @@ def at_once():
 
 def begin():
     """When the workflow starts: from now on, say how far it is."""
+    if SETTINGS.partial:  # nothing is trained
+        return
     from ablation.watch import Watch
 
     watch = Watch(list(PLANS.values()), Path("results"), SLURM_LOGS, at_once())

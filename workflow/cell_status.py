@@ -18,7 +18,8 @@ from ablation.cli import run
 from ablation.config.load import check_workflow, read_yaml, study_names
 from ablation.errors import UserError
 from ablation.grid import Planner
-from ablation.status import STATES, CellStatus, duration, of_plans, totals
+from ablation.status import STATES, CellStatus, cells_of, duration, of_plans, totals
+from ablation.time_left import FINISHED, Pace
 from ablation.watch import left_text
 
 COLOURS = {"running": "green", "failed": "red", "diverged": "yellow", "stopped": "yellow"}
@@ -72,12 +73,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not plans:
         raise UserError("; ".join(not_run.values()))
 
+    cells = {cell.id: cell for cell, _ in cells_of(plans.values()).values()}
+    pace = Pace(args.results)
+
     def draw():
         rows = of_plans(plans.values(), args.results, args.results.parent / ".snakemake/slurm_logs")
         shown = [row for row in rows if not args.only or row.state in args.only]
         notes = [f"{row.cell} failed: {row.note}" for row in shown if row.state == "failed"]
+        for row in rows:
+            if row.state in FINISHED:
+                pace.learn(cells[row.cell])
         side_by_side = sum(row.state == "running" for row in rows)
-        left = f"; {left_text(rows, side_by_side)}" if side_by_side else ""
+        left = f"; {left_text(rows, cells, pace, side_by_side)}" if side_by_side else ""
         return Group(table(shown), *notes, totals(rows) + left)
 
     # A file or a pipe has no width: nothing is folded there.

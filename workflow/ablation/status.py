@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from . import causes, lease, progress
-from .grid import StudyPlan
+from .grid import Cell, StudyPlan
 
 START_S = 30.0
 """Planning and a lease take a second or two, on a machine with other work ten."""
@@ -33,14 +33,6 @@ class CellStatus:
     epoch: int = 0
     top1: float | None = None
     """Validation top-1 of the last finished epoch, percent."""
-    images: int = 0
-    """Images of an epoch."""
-    kind: str = ""
-    """What its speed depends on most: model and image size."""
-    wall_s: float | None = None
-    """Seconds from its start to its end, when it is done; `startup_s` of them before the first
-    epoch."""
-    startup_s: float = 0.0
     images_per_s: float | None = None
     left_s: float | None = None
     node: str = ""
@@ -52,22 +44,28 @@ class CellStatus:
 def of_plans(plans: Iterable[StudyPlan], results: Path, slurm_logs: Path) -> list[CellStatus]:
     """Every cell of some studies, each once, in the order of the plan; also those whose weights
     they start from."""
-    found: dict[str, CellStatus] = {}
+    return [of_cell(*named, results, slurm_logs) for named in cells_of(plans).values()]
+
+
+def cells_of(plans: Iterable[StudyPlan]) -> dict[str, tuple[Cell, str]]:
+    """Every cell of some studies by its id, with the first study that asks for it."""
+    found: dict[str, tuple[Cell, str]] = {}
     for plan in plans:
         for cell in (*plan.cells, *plan.parents):
-            if cell.id not in found:
-                share = cell.config.train_share
-                base = {
-                    "cell": cell.id,
-                    "study": plan.name,
-                    "variant": cell.variant.label,
-                    "seed": cell.config.seed,
-                    "epochs": cell.config.epochs,
-                    "images": cell.dataset.images("train", share),
-                    "kind": f"{cell.config.model!r} {cell.config.img_size}",
-                }
-                found[cell.id] = _of_cell(base, results, slurm_logs)
-    return list(found.values())
+            found.setdefault(cell.id, (cell, plan.name))
+    return found
+
+
+def of_cell(cell: Cell, study: str, results: Path, slurm_logs: Path) -> CellStatus:
+    """Where one cell stands."""
+    base = {
+        "cell": cell.id,
+        "study": study,
+        "variant": cell.variant.label,
+        "seed": cell.config.seed,
+        "epochs": cell.config.epochs,
+    }
+    return _of_cell(base, results, slurm_logs)
 
 
 def _of_cell(base: dict[str, Any], results: Path, slurm_logs: Path) -> CellStatus:
@@ -112,8 +110,6 @@ def _finished(base: dict[str, Any], metrics: dict[str, Any], folder: Path) -> Ce
         state="done" if metrics.get("status") == "completed" else "diverged",
         top1=epochs[-1].get("val_top1"),
         images_per_s=timing.get("images_per_s"),
-        wall_s=timing.get("wall_time_s"),
-        startup_s=timing.get("startup_time_s") or 0.0,
         node=origin.get("host", ""),
     )
 
