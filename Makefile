@@ -13,6 +13,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 COMMA := ,
 NO :=
 NAMED = $(subst $(NO) $(NO),$(COMMA),$(strip $(or $(STUDIES),all)))
+WORDS = $(subst $(COMMA), ,$(NAMED))
 SCALES = $(basename $(notdir $(wildcard config/scales/*.yaml)))
 
 help: ## List the targets
@@ -27,13 +28,14 @@ demo: setup ## Train the embedded studies and build the report
 
 studies: known-scale setup ## Run every study at a scale: SCALE=smoke, demo, cifar or imagenet (STUDIES="a b": these, PROFILE=slurm: there)
 	$(BIN)/snakemake --cores all --quiet rules progress $(if $(PROFILE),--profile $(PROFILE)) --config scale=$(SCALE) studies=$(NAMED)
+	@$(BIN)/python tools/check_results.py --scale $(SCALE) --studies $(WORDS)
 	@echo "The report: results/report/index.html"
 
 known-scale:
 	@test -f "config/scales/$(SCALE).yaml" || { echo "SCALE is one of $(SCALES)$(if $(SCALE),; there is no '$(SCALE)')" >&2; exit 2; }
 
 status: setup ## Show where every cell stands (SCALE=, STUDIES= as above; to watch: workflow/cell_status.py --watch)
-	@$(BIN)/python workflow/cell_status.py $(if $(SCALE),--scale $(SCALE)) $(if $(STUDIES)$(SCALE),--studies $(or $(STUDIES),all))
+	@$(BIN)/python workflow/cell_status.py $(if $(SCALE),--scale $(SCALE)) $(if $(STUDIES)$(SCALE),--studies $(WORDS))
 
 test: lint ## Check the style, then run all tests but those of minutes each
 	$(PYTEST) -rs -m "not long and not demo" $(ABSENT) tests
