@@ -82,10 +82,11 @@ def problems(plan: StudyPlan, results: Path) -> Iterator[str]:
     for path in sorted(figures):
         if path.is_file():
             yield from (f"{path}: {line}" for line in empty_panels(path))
-    if plan.claims and (verdicts := folder / "claims/claims.csv").is_file():
-        missing = len({claim.config.claim for claim in plan.claims}) - len(rows(verdicts))
-        if missing > 0:
-            yield f"{verdicts}: {missing} claims without a row"
+    verdicts = folder / "claims/claims.csv"
+    decided = {row["claim"] for row in rows(verdicts)} if verdicts.is_file() else set()
+    for claim in plan.claims:
+        if str(claim.number) not in decided:
+            yield f"{verdicts}: no row of claim {claim.number}"
 
 
 def rows(path: Path) -> list[dict[str, str]]:
