@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def tables_of(plan: StudyPlan) -> list[str]:
     """Names of the tables that a study must have."""
-    if plan.config.kind != "ablation":
+    if plan.config.kind in ("lr_range", "loader"):
         return ["main"]
     wanted = {"thresholds": plan.scale.thresholds, "published": plan.config.published}
     return ["main", *(name for name, has in wanted.items() if has)]

@@ -1,4 +1,4 @@
-"""`make studies SCALE=...`: all studies by one command, a trial marked as such, with its progress told,
+"""`make studies SCALE=...`: all studies by one command, a trial marked as such, its progress told,
 and each failure named at the end."""
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ class Watch(threading.Thread):
 
     def __init__(
         self, plans: Iterable[StudyPlan], results: Path, slurm_logs: Path, at_once: int,
-        say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
+        say: Callable[[str], None] = lambda line: tell_all(f"{line}\n"),
     ) -> None:  # fmt: skip
         super().__init__(daemon=True, name="watch")
         self.named = cells_of(plans)
@@ -92,6 +92,12 @@ class Watch(threading.Thread):
             return self.at_once
         passed = sum(self.pace.seconds(self.cells[cell]) or 0.0 for cell in mine)
         return min(self.at_once, passed / (time.monotonic() - self.began))
+
+
+def tell_all(text: str) -> None:
+    """Write whole lines at once: Snakemake writes to the same place from other threads."""
+    sys.stderr.write(text)
+    sys.stderr.flush()
 
 
 def modified(path: Path) -> float:
