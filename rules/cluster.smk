@@ -3,6 +3,7 @@
 
 import signal
 
+from ablation import gpus
 from ablation.estimate import Estimates
 from ablation.slurm import mark_packed, packed
 
@@ -13,7 +14,13 @@ ESTIMATES = Estimates((cell for _, cell in CELLS.values()), Path("results"))
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
-def resources(wildcards):
+# On this machine itself, no more cells at once than it has GPUs. `--resources gpu=N` says otherwise.
+if workflow.is_main_process and workflow.local_exec and SETTINGS.device != "cpu":
+    if "gpu" not in workflow.global_resources and gpus.visible():
+        workflow.register_resource("gpu", len(gpus.visible()))
+
+
+def asked_for(wildcards):
     """What a cell asks for: as configured, or what finished cells like it took."""
     study, cell = CELLS[wildcards.cell]
     return ESTIMATES.resources(RESOURCES[study], cell)
@@ -23,7 +30,7 @@ def resource(name):
     """A function that gives what a cell asks of the cluster; None for the cluster's own default."""
 
     def of_cell(wildcards, attempt):
-        return resources(wildcards).asked(name, attempt)
+        return asked_for(wildcards).asked(name, attempt)
 
     return of_cell
 
@@ -36,7 +43,7 @@ def device(wildcards):
 
 def sbatch_options(wildcards, attempt):
     """Options of sbatch for a cell: Slurm sends SIGUSR1 shortly before the time limit."""
-    asked = resources(wildcards)
+    asked = asked_for(wildcards)
     runtime = asked.asked("runtime", attempt)
     # Two minutes for a step, an evaluation and a save; less of a short limit. Slurm may send it up
     # to a minute early, so with a limit of one minute it could come at the start.

@@ -22,7 +22,10 @@ rule collect_study:
     input:
         cells=study_cells,
         plan=plan_marker,
-        code=["workflow/collect_study.py", *library("collect", "diagnosis", "grid", "meters")],
+        code=[
+            "workflow/collect_study.py",
+            *library("collect", "diagnosis", "grid", "plan", "meters"),
+        ],
     output:
         runs=f"{STUDIES}/runs.csv",
         epochs=f"{STUDIES}/epochs.csv",

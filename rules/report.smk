@@ -23,7 +23,10 @@ rule build_report:
         claims=expand(f"{STUDIES}/claims", scale=SETTINGS.scale, study=list(PLANS)),
         code=[
             "workflow/build_report.py",
-            *library("report", "render", "sentences", "settings", "captions", "tables", "markup"),
+            *library("report", "render", "sentences", "settings", "captions", "markup"),
+            *library("tables", "main_table", "threshold_table", "published_table", "range_table"),
+            *library("entries", "comparison_table", "comparisons", "recommendation"),
+            *library("figure_data", "importance", "pareto"),
             *library("collect", "frames", "stats", "diagnosis", "lr_range", "loader_table"),
             *library("claims", "claim_plan", "inference", "measures", "verdicts"),
         ],

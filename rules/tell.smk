@@ -15,7 +15,12 @@ def at_once():
     settings = workflow.resource_settings
     if workflow.remote_exec or not workflow.local_exec:
         return settings.nodes or 1
-    return max(1, (settings.cores or 1) // min(r.cpus for r in RESOURCES.values()))
+    most = (settings.cores or 1) // min(r.cpus for r in RESOURCES.values())
+    if "gpu" in workflow.global_resources and all(r.gpus for r in RESOURCES.values()):
+        most = min(
+            most, workflow.global_resources["gpu"] // min(r.gpus for r in RESOURCES.values())
+        )
+    return max(1, most)
 
 
 def begin():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -50,3 +52,28 @@ def edit(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {path}"
     path.write_text(text.replace(old, new))
+
+
+def with_locks(folder: Path) -> Path:
+    """A copy of the shipped configuration in `folder`, with locks of the datasets that are not
+    embedded."""
+    config = folder / "config"
+    shutil.copytree(ROOT / "config", config)
+    write_lock(config, "imagenet", classes=1000, train=1281, val=50, pixels=200_000)
+    write_lock(config, "cifar10", classes=10, train=5000, val=1000, pixels=1024)
+    return config
+
+
+def write_lock(config: Path, name: str, *, classes: int, train: int, val: int, pixels: int) -> None:
+    """A lock of a dataset with so many images a class, each of so many pixels."""
+
+    def split(images: int) -> dict[str, Any]:
+        size = {"min_size": [32, 32], "max_size": [500, 500]}
+        total = images * classes
+        return {"images": total, "per_class": [images] * classes, "pixels": total * pixels} | size
+
+    lock = {"digest": "0" * 64, "on_bad_image": "fail", "rejected": {}}
+    lock |= {"classes": [f"c{i}" for i in range(classes)], "mean": [120] * 3, "std": [60] * 3}
+    lock |= {"train": split(train), "val": split(val)}
+    path = config / "datasets" / f"{name}.lock.json"
+    path.write_text(json.dumps(lock))

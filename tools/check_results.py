@@ -22,7 +22,8 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 from ablation.cli import run  # noqa: E402
 from ablation.config.load import check_workflow, read_yaml, study_names  # noqa: E402
-from ablation.grid import Planner, StudyPlan  # noqa: E402
+from ablation.grid import Planner  # noqa: E402
+from ablation.plan import StudyPlan  # noqa: E402
 
 _SVG = "{http://www.w3.org/2000/svg}"
 
@@ -57,7 +58,11 @@ def tables_of(plan: StudyPlan) -> list[str]:
     """Names of the tables that a study must have."""
     if plan.config.kind in ("lr_range", "loader"):
         return ["main"]
-    wanted = {"thresholds": plan.scale.thresholds, "published": plan.config.published}
+    wanted = {
+        "comparisons": plan.variants[1:],
+        "thresholds": plan.scale.thresholds,
+        "published": plan.config.published,
+    }
     return ["main", *(name for name, has in wanted.items() if has)]
 
 

@@ -34,6 +34,10 @@ run() {
 }
 found() { command -v "$1" >/dev/null 2>&1; }
 
+# What a link points to may be another checkout's environment, which making this one would empty.
+[ ! -L .venv ] || fail ".venv is a link to $(readlink .venv), whose environment is of another folder or another lock:" \
+    "remove the link to make an own one here (a big disk? put the whole repository there)"
+
 # Two calls at once would destroy each other's work: the second waits, and then finds the first one's result.
 if found flock; then
     exec 9>.setup.lock

@@ -116,15 +116,12 @@ def write(
 
 def describe(args: argparse.Namespace, cell: Cell) -> dict[str, Any]:
     """The content of cell.json: what was read, and how to time it again."""
+    from ablation import record
+
     given = ("study", "scale", "cell", "data", "medium", "out", "checkpoints")
     options = [f"--{key} {shlex.quote(str(getattr(args, key)))}" for key in given]
     return {
-        "cell_id": cell.id,
-        "study": args.study,
-        "scale": args.scale,
-        "variant": cell.variant.label,
-        "dataset": cell.dataset.name,
-        "dataset_digest": cell.dataset.digest,
+        **record.labels(cell, args.study, args.scale),
         "command": " ".join(["python workflow/time_loader.py", *options]),
         "loader": cell.variant.loader.model_dump(mode="json"),
         "config": cell.config.model_dump(mode="json"),

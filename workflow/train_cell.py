@@ -13,7 +13,6 @@ import datetime
 import json
 import math
 import os
-import shlex
 import signal
 import sys
 import time
@@ -27,7 +26,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 from ablation.cli import run  # noqa: E402
 from ablation.errors import ConfigError, DataError, StopRequested, UserError  # noqa: E402
 from ablation.grid import Cell, Planner  # noqa: E402
-from ablation.identity import identity  # noqa: E402
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -90,6 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         train_rank(args, cell, stop_signals)
         return 0
     # After the plan, so that a mistake in a file is answered before torch's seconds of import.
+    from ablation import gpus
     from ablation.lease import Lease
     from ablation.progress import recall_log
     from ablation.record import adopt, complete
@@ -108,6 +107,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             adopt(kept, args.out)
             say("an earlier attempt has trained this cell; its results are put back")
         else:
+            if args.device != "cpu":
+                gpus.take(cell.config.compute.ranks)
             try:
                 with causes(args, cell):
                     if cell.config.compute.ranks > 1:
@@ -241,18 +242,18 @@ def train(
 
 def write(args: argparse.Namespace, cell: Cell, trainer, model, started) -> None:
     """Write a finished cell's results."""
-    from ablation import provenance, record
+    from ablation import provenance, record, trained
 
     state, finished = trainer.state, datetime.datetime.now(datetime.UTC)
     threads = cell.config.compute.threads
     record.write_results(
         args.out / ".kept" if args.keep else args.out,
-        cell=describe(args, cell),
+        cell=trained.describe(args, cell),
         metrics=record.metrics(
-            cell.id, state.epochs, state.diverged_at, facts(trainer), state.steps
+            cell.id, state.epochs, state.diverged_at, trained.facts(trainer), state.steps
         ),
         times=state.times,
-        timing=timing(trainer),
+        timing=trained.timing(trainer),
         provenance={
             **provenance.describe(trainer.device, threads, cell.dataset.digest),
             "loader_workers": args.workers,
@@ -264,24 +265,6 @@ def write(args: argparse.Namespace, cell: Cell, trainer, model, started) -> None
     )
     if args.keep:
         record.adopt(args.out / ".kept", args.out)
-
-
-def facts(trainer) -> dict:
-    """What metrics.json says of a cell besides its epochs."""
-    from ablation import diagnosis
-
-    return {
-        "steps_per_epoch": trainer.steps_per_epoch,
-        "train_images": len(trainer.train_set),
-        "val_images": len(trainer.val_set),
-        "clean_images": len(trainer.clean_samples),
-        "parameters": sum(p.numel() for p in trainer.learner.model.parameters()),
-        "weight_decay_scalars": trainer.learner.optimizer.record(),
-        **({"pretrained": trainer.learner.started} if trainer.learner.started else {}),
-        "noise_scale": diagnosis.cell_noise_scale(
-            trainer.config, len(trainer.train_set), trainer.steps_per_epoch
-        ),
-    }
 
 
 def choose_device(name: str):
@@ -299,55 +282,6 @@ def choose_device(name: str):
         except (RuntimeError, AssertionError) as reason:
             raise cuda(reason) or error from None
         raise
-
-
-def timing(trainer) -> dict:
-    """The content of timing.json: what differs from run to run."""
-    from ablation import record
-    from ablation.compute import peak_mem_gib
-
-    state = trainer.state
-    times = {key: sum(t[key] for t in state.times) for key in ("train_time_s", "eval_time_s")}
-    images = len(state.times) * trainer.steps_per_epoch * trainer.config.batch_size
-    return {
-        **times,
-        "startup_time_s": state.startup_time_s,
-        "wall_time_s": trainer.wall_time_s(),
-        "images_per_s": images / max(times["train_time_s"], 1e-9),
-        "peak_mem_gib": peak_mem_gib(trainer.device),
-        **record.metered(state.times),
-        **record.seconds_to(state.epochs, state.times, diverged=state.diverged_at is not None),
-        "alone": state.alone and len(set(state.machines)) == 1,
-        "attempts": state.attempts,
-    }
-
-
-def describe(args: argparse.Namespace, cell: Cell) -> dict:
-    """The content of cell.json: what was trained, and how to train it again."""
-    which = [f"--variant {shlex.quote(cell.variant.label)}", f"--seed {cell.config.seed}"]
-    command = [
-        "python workflow/train_cell.py",
-        f"--study {shlex.quote(args.study)}",
-        f"--scale {shlex.quote(args.scale)}",
-        *([f"--cell {cell.id}"] if cell.needed else which),
-        f"--data {shlex.quote(str(args.data))}",
-        f"--out {shlex.quote(str(args.out))}",
-        f"--checkpoints {shlex.quote(str(args.checkpoints))}",
-    ]
-    rule = cell.variant.document.lr
-    return {
-        "cell_id": cell.id,
-        "study": args.study,
-        "scale": args.scale,
-        "variant": cell.variant.label,
-        "dataset": cell.dataset.name,
-        "dataset_digest": cell.dataset.digest,
-        "command": " ".join(command),
-        "config": cell.config.model_dump(mode="json"),
-        # Where the document has a learning rate by rule: `config` holds what it comes to.
-        **({} if isinstance(rule, float) else {"lr_rule": rule.model_dump()}),
-        "identity": identity(cell.config, cell.dataset.digest),
-    }
 
 
 class Stop:

@@ -35,7 +35,6 @@ baseline: {row: victim}
 seeds: 1
 """
 EPOCHS = 120
-REPO_STUDIES = sorted((projects.REPO / "config/studies").glob("aime_fig[1-4]_*.yaml"))
 LIMIT_S = 420  # of every wait for a driver: the machine may be shared
 
 
@@ -60,8 +59,13 @@ class Bench:
 
     def __init__(self, folder: Path, cluster: Cluster, study: str = "tiny") -> None:
         self.folder, self.cluster = folder, cluster
-        scale = yaml.safe_load((folder / "config/config.yaml").read_text())["scale"]
-        self.cells = {row: cell for (row, _), cell in projects.cells(folder, study, scale).items()}
+        self.plan(study)
+
+    def plan(self, study: str = "tiny") -> None:
+        """Note the cells, once more after an edit that makes them others."""
+        scale = yaml.safe_load((self.folder / "config/config.yaml").read_text())["scale"]
+        planned = projects.cells(self.folder, study, scale)
+        self.cells = {row: cell for (row, _), cell in planned.items()}
         self.victim = next(iter(self.cells.values()))
         self.targets = [f"results/cells/{cell}/metrics.json" for cell in self.cells.values()]
 
@@ -76,6 +80,9 @@ class Bench:
             return subprocess.Popen(
                 [str(word) for word in command], cwd=self.folder, env=env, start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                # As at a terminal: a shell's background job, these tests perhaps, ignores Ctrl-C,
+                # and so does what it starts.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )  # fmt: skip
 
     def finish(

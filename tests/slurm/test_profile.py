@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.workflow import project as projects
 
-from .bench import REPO_STUDIES, Bench, bare_copy, use_packs
+from .bench import Bench, bare_copy, use_packs
 from .cluster import Cluster
 
 Reference = dict[str, bytes]
@@ -70,9 +72,11 @@ def test_a_killed_cell_of_a_pack_trains_no_other_again(bench: Bench, reference: 
 def test_what_a_study_asks_for_reaches_slurm_and_a_cell_starts_once(bench: Bench) -> None:
     bench.edit(
         "config/studies/tiny.yaml", "seeds: 1",
-        "seeds: 1\nresources:\n  smoke: {gpus: 2, gpu_model: fake, cpus: 3, mem_mb: 1234, "
+        "seeds: 1\nbase: {compute.ranks: 2}\nresources:\n"
+        "  smoke: {gpus: 2, gpu_model: fake, cpus: 3, mem_mb: 1234, "
         "runtime: 7, partition: high, account: ours, extra: --nice=5}",
     )  # fmt: skip
+    bench.plan()
     target = f"results/cells/{bench.cells['one']}/metrics.json"
     driver = bench.start(target)
     job = bench.wait(lambda: bench.cluster.job_of(bench.cells["one"], "RUNNING"), "the job")
@@ -98,20 +102,18 @@ def test_the_next_cells_ask_for_what_the_first_one_took(bench: Bench) -> None:
 
 @pytest.mark.demo
 def test_the_demo_s_grid_equals_the_local_run(cluster: Cluster, tmp_path: Path) -> None:
-    """All 72 cells of the demo, first here, then through Slurm. About an hour on two cores."""
+    """All cells of the demo, first here, then through Slurm. About an hour on two cores."""
     local = projects.make(tmp_path / "local")
-    for study in (local / "config/studies").glob("*.yaml"):
-        study.unlink()
-    for study in REPO_STUDIES:
-        (local / "config/studies" / study.name).write_bytes(study.read_bytes())
-    (local / "config/config.yaml").write_bytes((projects.REPO / "config/config.yaml").read_bytes())
+    shutil.rmtree(local / "config")
+    shutil.copytree(projects.REPO / "config", local / "config")
     sent = bare_copy(local, tmp_path / "sent")
-    study = REPO_STUDIES[0].stem
     projects.snakemake(local, timeout=7200)
-    bench = Bench(sent, cluster, study)
+    studies = yaml.safe_load((local / "config/config.yaml").read_text())["studies"]
+    wanted = {cell for study in studies for cell in projects.cells(local, study, "demo").values()}
+    bench = Bench(sent, cluster, studies[0])
     bench.finish(bench.start("all", "--jobs", "4"), limit_s=4 * 3600)
     mine, theirs = ({p.parent.name: p.read_bytes() for p in f.glob("results/cells/*/metrics.json")}
                     for f in (local, sent))  # fmt: skip
-    assert len(mine) == 72 and mine == theirs
+    assert wanted <= set(mine) and mine == theirs
     assert (sent / "results/report/index.html").exists()
     assert not bench.orphans()

@@ -11,7 +11,8 @@ import pytest
 
 from ablation.config.load import check_workflow, study_names
 from ablation.errors import ConfigError
-from ablation.grid import Cell, Planner
+from ablation.grid import Planner
+from ablation.plan import Cell
 
 from .test_studies_001_004 import write_lock
 

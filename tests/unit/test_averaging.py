@@ -161,7 +161,7 @@ def test_record_has_the_average_and_beside_it_the_trained_weights(
     assert last["raw_val_loss"] == unaveraged["val_loss"] != last["val_loss"]
     assert [e["val_loss"] for e in before] == [e["val_loss"] for e in plain.state.epochs[:-1]]
     assert all(e["raw_val_loss"] is None for e in before)
-    found = made._evaluate(made.final_model(), made.val_set, np.arange(len(made.val_set)))
+    found = made.judge.measure(made.final_model(), made.val_set, np.arange(len(made.val_set)))
     assert found["loss"] == last["val_loss"]
 
 

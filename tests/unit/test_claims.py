@@ -91,6 +91,11 @@ GOOD = {"kind": "superiority", "measure": LAST, "direction": "higher", "pairs": 
         ({"parts": [GOOD | {"pairs": [{"variant": {"lr": 0.2}, "against": {"lr": 0.1}}]}]},
          "claim 1: superiority: no variant is 'lr=0.2'"),
         ({"parts": [GOOD | {"margin": 1}]}, "a margin wants its reason"),
+        ({"parts": [GOOD | {"other": LAST}]}, "other: it is `measure` again; leave it out"),
+        ({"parts": [GOOD | {"other": {"name": "last", "metric": "val_loss"}}]},
+         "other: its unit is validation loss, that of `measure` is points"),
+        ({"parts": [GOOD | {"pairs": [{"variant": {"lr": 0.1}, "against": {"lr": 0.1}}]}]},
+         "superiority: 'lr=0.1' is compared with itself"),
         ({"parts": [GOOD | {"scales": ["cifar"]}]}, "'cifar' is none of the claim's scales"),
         ({"scales": ["demo", "cifar"], "parts": [GOOD | {"scales": ["cifar"]}]},
          "none is asked at demo scale"),
@@ -114,6 +119,8 @@ GOOD = {"kind": "superiority", "measure": LAST, "direction": "higher", "pairs": 
                      "relation": "about", "value": 3}]}, "`about` has one above 0"),
         ({"parts": [{"kind": "spread", "wider": {"measure": LAST, "where": {"lr": 0.1}},
                      "narrower": {"measure": LAST}}]}, "1 variants have these values"),
+        ({"parts": [{"kind": "spread", "wider": {"measure": LAST, "where": {"lr": [0.1, 0.2]}},
+                     "narrower": {"measure": LAST}}]}, "where: no variant has lr=0.2"),
     ],
 )  # fmt: skip
 def test_a_claim_that_cannot_be_tested_so_is_refused(tmp_path, change, message):
@@ -181,6 +188,7 @@ BROKEN = run([20.0, 50.0, 40.0], "diverged", 8)
         (option("epochs_to", threshold=73), (18, math.inf), (18, math.inf)),
         (option("seconds_to", threshold=60), 10, (7.5, math.inf)),
         (option("seconds_to", threshold=73), (20, math.inf), (7.5, math.inf)),
+        (option("seconds_to", threshold=60, log=True), math.log(10), (math.log(7.5), math.inf)),
         (option("at_crossing", threshold=60), 61, UNKNOWN),
         (option("reached", threshold=60), 1, 0),
         (option("diverged"), 0, 1),
@@ -242,6 +250,8 @@ QUESTIONS = {
     "noninferiority": {"kind": "noninferiority", "measure": LAST, "margin": 1.5, "why": "w",
                        "direction": "higher",
                        "pairs": [{"variant": {"lr": 0.01}, "against": {"lr": 0.1}}]},
+    "two measures": {**GOOD, "other": {"name": "at", "epochs": [41, 50]},
+                     "pairs": [{"variant": {"lr": 0.1}, "against": {"lr": 0.1}}]},
     "interaction": {"kind": "interaction", "measure": LAST, "direction": "higher",
                     "first": {"variant": {"lr": 0.1}, "against": {"lr": 1.0}}, "second": PAIR},
     "above": {"kind": "threshold", "measure": LAST, "variants": [{"lr": 0.1}], "value": 84,
@@ -255,6 +265,9 @@ QUESTIONS = {
     "not the best": {"kind": "best_of", "measure": LAST, "variant": {"lr": 0.01}},
     "spread": {"kind": "spread", "wider": {"measure": {"name": "at", "epochs": [1, 5]}},
                "narrower": {"measure": LAST}},
+    "spread of some": {"kind": "spread",
+                       "wider": {"measure": LAST, "where": {"lr": [1.0, 0.0001]}},
+                       "narrower": {"measure": LAST, "where": {"lr": [0.1, 0.01, 0.001]}}},
     "ranking": {"kind": "ranking", "early": {"name": "at", "epochs": [46, 50]}, "late": LAST,
                 "above": 0.5, "why": "w"},
 }  # fmt: skip
@@ -307,6 +320,16 @@ def test_verdicts_of_a_planted_truth(planted, name):
         assert shown.low < shown.low95 < shown.high95 < shown.high  # 99.47 % is wider than 95 %
         assert 0 < shown.resolvable < 1
     assert EXPECTED[name] != claims.SUPPORTED or shown.inside
+
+
+def test_two_measures_are_named(planted):
+    same, other = QUESTIONS["two measures"], {**GOOD, "other": {"name": "best"}}
+    found = [claims.verdicts(planted_with(planted, [p]))[0].decisive for p in (same, other)]
+    labels = [f.question.label for f in found]
+    assert labels[0] == "lr=0.1: Top-1 last − Top-1 epochs 41–50"
+    assert labels[1] == "lr=0.1 (Top-1 last) − lr=0.01 (Top-1 best)"
+    # Of 90 epochs 41 to 50 are 9 and 10 of 18: half and five ninths of the way up to 85.
+    assert found[0].estimate == pytest.approx(85 * (1 - 9.5 / 18), abs=0.3)
 
 
 def test_numbers_of_a_verdict(planted):

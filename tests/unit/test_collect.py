@@ -14,8 +14,8 @@ from ablation.collect import run_columns
 from ablation.errors import DataError, UserError
 from ablation.frames import load
 from ablation.grid import Planner
+from ablation.main_table import main_table
 from ablation.meters import READINGS
-from ablation.tables import main_table
 
 STUDY = "aime_fig1_constant_lr"
 

@@ -135,9 +135,10 @@ EDITS = {
         STUDY, "seeds: 2", "seeds: [3, 3]",
         "{c}/studies/s.yaml: seeds: seeds are one or more different numbers"),
     # -- things that do nothing, or do not fit together
-    "warmup longer than the training": (
-        RECIPE, "{name: constant}", "{name: constant, warmup_epochs: 9}",
-        "{c}/recipes/r.yaml: schedule.warmup_epochs (9) is longer than the training (epochs: 4)"),
+    "warmup as long as the training": (
+        RECIPE, "{name: constant}", "{name: constant, warmup_epochs: 4}",
+        "{c}/recipes/r.yaml: schedule.warmup_epochs (4) leaves no epoch after it (epochs: 4): "
+        "the schedule itself would never act"),
     "milestone after the end": (
         RECIPE, "{name: constant}", "{name: step, milestones: [2, 4]}",
         "{c}/recipes/r.yaml: schedule.milestones [4.0] never come: the training has 4 epochs"),

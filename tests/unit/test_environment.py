@@ -212,6 +212,17 @@ def test_changed_or_broken_environment_is_made_anew(checkout, change):
     assert result.returncode == 1 and "sudo apt-get install" in result.stderr
 
 
+@pytest.mark.parametrize("conda", [(), ("micromamba",)])
+def test_environment_of_another_folder_behind_a_link_is_left_alone(checkout, tmp_path, conda):
+    other = Checkout(tmp_path / "other")
+    other.make_ready()
+    (checkout.root / ".venv").symlink_to(other.root / ".venv")
+    result = checkout.setup(*conda)
+    (line,) = result.stderr.splitlines()
+    assert result.returncode == 1 and ".venv is a link to" in line
+    assert (other.root / ".venv/setup-stamp").exists() and checkout.called() == ""
+
+
 def test_activated_conda_environment_is_the_one_that_counts(checkout, tmp_path):
     checkout.make_ready()
     other = tmp_path / "conda" / "ablation"

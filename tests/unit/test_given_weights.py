@@ -8,11 +8,13 @@ from pathlib import Path
 import configs
 import pytest
 import torch
+from safetensors.torch import save_file
 from training import PLAIN
 
+from ablation import trained
 from ablation.errors import ConfigError, UserError
 from ablation.grid import Planner
-from ablation.teacher import _read, starting_weights, teacher_of
+from ablation.teacher import _read, diverged_parent, starting_weights, teacher_of
 from ablation.weights import TimmWeights
 
 STUDY, RECIPE, SCALE = "studies/s.yaml", "recipes/r.yaml", "scales/z.yaml"
@@ -146,6 +148,41 @@ def test_a_missing_file_is_named_with_its_place_until_the_cell_is_trained(
     assert found.missing_files(tmp_path) == []
 
 
+@pytest.mark.parametrize("head", ["head", "fc", "head.fc"])
+def test_a_teacher_of_other_classes_is_found_before_any_job(
+    head: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the header of its file, without torch."""
+    arch = "beit_base_patch16_224.some"
+    add(folder, f"distill: {{alpha: 1, teacher: {{name: timm, arch: {arch}}}}}\n")
+    found = plan(folder)
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / f"weights/{arch}.safetensors"
+    file.parent.mkdir()
+    save_file({"norm.weight": torch.zeros(4), f"{head}.weight": torch.zeros(1000, 4)}, file)
+    lines = found.missing_files(tmp_path)
+    assert len(lines) == 2
+    assert f"distill.teacher: {arch} knows 1000 classes, fashion_mnist has 10" in lines[0]
+    save_file({f"{head}.weight": torch.zeros(10, 4)}, file)
+    assert found.missing_files(tmp_path) == []
+    # What the header does not tell is found when the weights are loaded.
+    for content in ({"other.weight": torch.zeros(1000, 4)}, None):
+        file.write_bytes(b"damaged") if content is None else save_file(content, file)
+        assert found.missing_files(tmp_path) == []
+
+
+def test_a_start_of_other_classes_wants_a_new_head(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_file({"fc.weight": torch.zeros(1000, 4)}, tmp_path / "a.safetensors")
+    weights = f"{{name: file, path: a.safetensors, sha256: {'a' * 64}}}"
+    add(folder, f"pretrained: {{weights: {weights}, head: keep}}\n")
+    assert "`head: new` gives" in plan(folder).missing_files(tmp_path)[0]
+    configs.edit(folder / RECIPE, "head: keep", "head: new")
+    assert plan(folder).missing_files(tmp_path) == []
+
+
 def test_a_file_counts_by_its_content(folder: Path) -> None:
     digest = "a" * 64
     weights = f"{{name: file, path: a.pt, sha256: {digest}}}"
@@ -239,5 +276,21 @@ def test_a_cell_says_its_learning_rate_and_the_rule_it_comes_from(folder: Path) 
     configs.edit(folder / STUDY, "lr: [0.1, 0.2]", "lr.per_256: [0.1, 0.2]")
     configs.edit(folder / STUDY, "{lr: 0.1}", "{lr.per_256: 0.1}")
     configs.edit(folder / RECIPE, "lr: 0.1", "lr: {per_256: 0.1}")
-    told = train_cell.describe(train_cell.parse(argv), plan(folder).cells[0])
+    told = trained.describe(train_cell.parse(argv), plan(folder).cells[0])
     assert told["config"]["lr"] == 0.05 and told["lr_rule"] == {"per_256": 0.1, "rule": "linear"}
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", "{}"])
+def test_a_needed_cell_that_is_not_there_is_said_in_one_line(
+    content: str | None, folder: Path, tmp_path: Path
+) -> None:
+    """Of a cell trained by hand: Snakemake trains what it needs first."""
+    add(folder, TAUGHT)
+    cell = plan(folder).cells[0]
+    results = tmp_path / "cells" / cell.parents[0].id
+    results.mkdir(parents=True)
+    if content is not None:
+        (results / "metrics.json").write_text(content)
+    said = "not trained yet" if content is None else "cannot be read"
+    with pytest.raises(UserError, match=f"{cell.parents[0].id}.*{said}.*train it"):
+        diverged_parent(cell, tmp_path / "cells")

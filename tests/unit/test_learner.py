@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from training import LOCK, cell, result, trained
 
-from ablation import loop
+from ablation import judge
 from ablation.compute import prepare_torch
 from ablation.data.draws import Draws
 from ablation.data.source import Batch
@@ -241,7 +241,7 @@ def test_validation_images_lie_in_memory_as_training_images_do(
     made = trained(cell(compute={"channels_last": last}, epochs=1), data, tmp_path)
     seen = []
     made.learner.model.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
-    made._evaluate(made.learner.model, made.val_set, np.arange(len(made.val_set)))
+    made.judge.measure(made.learner.model, made.val_set, np.arange(len(made.val_set)))
     layout = torch.channels_last if last else torch.contiguous_format
     assert all(images.is_contiguous(memory_format=layout) for images in seen)
 
@@ -275,9 +275,10 @@ def test_ranks_that_stream_evaluate_with_the_pipeline_of_their_training(
 ) -> None:
     """Another batch size would be compiled anew, 10 s and more."""
     made, sizes = trained(cell(), data, tmp_path), []
-    made.config, made.ranks = cell(reading="streaming"), Ranks(0, 2)
-    monkeypatch.setattr(loop, "evaluate", lambda *_, batch_size, **__: sizes.append(batch_size))
-    made._validation(made.learner.model)
+    made.judge.config = cell(reading="streaming")
+    made.ranks = made.judge.ranks = Ranks(0, 2)
+    monkeypatch.setattr(judge, "evaluate", lambda *_, batch_size, **__: sizes.append(batch_size))
+    made.judge.validation(made.learner.model)
     assert sizes == [len(next(made.epoch_batches(0)[1]).index)] == [4]
 
 
@@ -294,13 +295,13 @@ def test_flipped_test_images_count_as_much_as_the_others(data: Path, tmp_path: P
     """The mean over an image and its mirror image does not know which of them was stored."""
     made = trained(cell(flip_tta=True, val_crop_ratio=1.0), data, tmp_path)
     samples = np.arange(len(made.val_set))
-    one = made._evaluate(made.learner.model, made.val_set, samples)
+    one = made.judge.measure(made.learner.model, made.val_set, samples)
     mirrored = [np.ascontiguousarray(image[:, ::-1]) for image in made.val_set._images]
     made.val_set._images, made.val_set._stack = mirrored, None
-    other = made._evaluate(made.learner.model, made.val_set, samples)
+    other = made.judge.measure(made.learner.model, made.val_set, samples)
     assert one["loss"] == pytest.approx(other["loss"], rel=1e-4)
-    made.config = cell(val_crop_ratio=1.0)
-    assert made._evaluate(made.learner.model, made.val_set, samples)["loss"] != other["loss"]
+    made.judge.config = cell(val_crop_ratio=1.0)
+    assert made.judge.measure(made.learner.model, made.val_set, samples)["loss"] != other["loss"]
 
 
 def test_dropout_of_the_model_is_of_the_step(data: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -275,3 +276,20 @@ def test_others_on_this_host(tmp_path: Path) -> None:
     with holder(tmp_path / "c/lease.json"):
         assert others_here(tmp_path, mine)
     assert not others_here(tmp_path, mine)
+
+
+def test_a_lease_that_cannot_be_read_for_a_moment_is_not_a_dead_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file system that answers ESTALE or EIO: its holder lives by its heart, as one elsewhere."""
+    write(path)
+
+    def fails(self: Path) -> str:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(Path, "read_text", fails)
+    assert alive(path)
+    os.utime(path, (0, 0))
+    assert not alive(path)
+    path.unlink()
+    assert not alive(path)

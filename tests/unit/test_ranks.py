@@ -117,7 +117,7 @@ def test_averages_and_validation_are_whole(data: Path, tmp_path: Path) -> None:
     made = trained(cell(averaging=averaging), data, tmp_path / "b")
     made.learner.model.load_state_dict(weights)
     samples = np.arange(len(made.val_set))
-    found = made._evaluate(made.learner.model, made.val_set, samples)
+    found = made.judge.measure(made.learner.model, made.val_set, samples)
     assert found["loss"] == pytest.approx(epochs[-1]["val_loss"], rel=1e-6)
     assert found["top1"] == epochs[-1]["val_top1"]
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from training import broken, cell, same, trained
+from training import broken, cell, same, trained, trainer
 
+from ablation import loop
 from ablation.augment import AUGMENTATIONS, ERASURES, MIXES, POLICIES
 from ablation.averaging import AVERAGES
 from ablation.config.explain import tag
@@ -135,3 +136,19 @@ def test_a_broken_training_is_the_unbroken_one(number: int, data: Path, tmp_path
     assert whole.state.diverged_at is None
     cut = broken(config, data, tmp_path / "cut", {(0, 2), (1, 0), (1, 1), (2, 0)}, **options)
     assert cut.state.attempts == 5 and same(whole, cut)
+
+
+@pytest.mark.parametrize("beside", [{(0, 0)}, {(1, 2)}])
+def test_another_cell_beside_is_noticed_within_an_epoch_too(
+    beside: set[tuple[int, int]], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that has come and gone between two epochs' ends has made the times incomparable."""
+    monkeypatch.setattr(loop, "_SAY_EVERY_S", 0.0)
+    made = trainer(cell(), data, tmp_path)
+    made.alone = lambda: (made.state.epoch, made.state.step) not in beside
+    made.run(0.0)
+    assert not made.state.alone
+    again = trainer(cell(), data, tmp_path / "alone")
+    (tmp_path / "alone").mkdir()
+    again.run(0.0)
+    assert again.state.alone

@@ -324,7 +324,7 @@ def test_piecewise_linear_goes_through_its_points() -> None:
 
 
 NO_FIT = {
-    "warmup": (Cosine(warmup_epochs=7), "warmup_epochs (7) is longer than the training"),
+    "warmup": (Cosine(warmup_epochs=6), "warmup_epochs (6) leaves no epoch after it"),
     "all cooldown": (Cosine(cooldown_epochs=6), "leave no epoch between them"),
     "warmup and cooldown": (Cosine(cooldown_epochs=3, warmup_epochs=3), "leave no epoch"),
     "every": (Step(every=6), "schedule.every (6) never comes: the training has 6 epochs"),

@@ -10,17 +10,12 @@ import pytest
 from study_tables import main
 from synthetic import collected, config_dir, study_copy
 
+from ablation.entries import difference_text, epochs_text, mean_text, reached_entry
 from ablation.errors import ConfigError
 from ablation.grid import Planner
 from ablation.markup import latex, markdown, to_csv, to_latex, to_markdown
 from ablation.stats import Summary, summarise
-from ablation.tables import (
-    _reached_entry,
-    difference_text,
-    epochs_text,
-    mean_text,
-    study_tables,
-)
+from ablation.tables import study_tables
 
 HOSTILE = r"<script>x</script> | $5_a$ & 50% #1 ~^ {b} \input{c} [d](e) *f* `g`"
 
@@ -205,7 +200,7 @@ def test_published_ranges_epochs_and_quantities(tmp_path):
     data = collected(Planner(config).plan("more", "demo"), tmp_path)
     table = named(study_tables(data, config), "published")
     variant = next(v for v in data.plan.variants if v.axes == {"lr": 0.1})
-    expected = _reached_entry(data, variant, 70, "epochs_to").text
+    expected = reached_entry(data, variant, 70, "epochs_to").text
     texts = [[entry.text for entry in row] for row in table.rows]
     assert (
         texts[0][2:7] == ["Epochs to 70 %", "> 3", "whole run", expected, "–"] and expected != "–"
@@ -321,7 +316,7 @@ def test_hostile_texts_stay_texts(tmp_path):
     assert main([*args, "--out", str(out), "--config-dir", str(config)]) == 0
     assert sorted(p.name for p in out.iterdir()) == sorted(
         f"{name}.{kind}"
-        for name in ("main", "published", "thresholds")
+        for name in ("comparisons", "main", "published", "thresholds")
         for kind in ("csv", "md", "tex")
     )
     for table in study_tables(data, config):

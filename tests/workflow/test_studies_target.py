@@ -80,7 +80,7 @@ def check(folder: Path) -> subprocess.CompletedProcess:
 def test_what_is_missing_or_empty_is_found(folder, done) -> None:
     found = check(folder)
     assert (found.returncode, found.stderr) == (0, "")
-    assert found.stdout == "2 studies, 4 tables, 2 figures: no problems\n"
+    assert found.stdout == "2 studies, 6 tables, 2 figures: no problems\n"
     study = folder / "results/studies/smoke/plain"
     for path, empty, said in (
         ("tables/main.csv", lambda text: text.splitlines()[0] + "\n", "no row with a number"),

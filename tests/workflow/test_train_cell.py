@@ -307,11 +307,12 @@ def patched(bench: Bench, name: str, patch: str) -> subprocess.CompletedProcess[
 
 def test_an_infinite_validation_loss_is_divergence(bench: Bench) -> None:
     patch = """
-plain, count = loop.evaluate, []
+from ablation import judge
+plain, count = judge.evaluate, []
 def evaluate(*args, **options):
     count.append(1)
     return plain(*args, **options) | ({"loss": float("inf")} if len(count) == 2 else {})
-loop.evaluate = evaluate
+judge.evaluate = evaluate
 """
     done = patched(bench, "a", patch)
     assert done.returncode == 0, done.stderr

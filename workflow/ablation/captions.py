@@ -3,14 +3,21 @@ needs no drawing library."""
 
 from __future__ import annotations
 
-from .config.study import Curves, LoaderRates, RangeCurves
+from .config.study import Curves, Importance, LoaderRates, Pareto, RangeCurves
+from .figure_data import importance_caption, pareto_caption, why_not
 from .frames import StudyData
 from .metrics import METRICS
 
 
 def caption(data: StudyData, name: str) -> str:
-    """What the figure shows, in sentences that are made from the data."""
-    spec = data.plan.config.figures[name]
+    """What the figure shows, in sentences that are made from the data; or why it is not drawn."""
+    spec = data.plan.config.all_figures[name]
+    if reason := why_not(data, name):
+        return reason
+    if isinstance(spec, Importance):
+        return importance_caption(data, spec)
+    if isinstance(spec, Pareto):
+        return pareto_caption(data, spec)
     if isinstance(spec, RangeCurves):
         return _range_caption(data, spec)
     if isinstance(spec, LoaderRates):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .config import claim as options
 from .config.claim import Claim, Entry, Register
 from .errors import ConfigError, nearest
+from .metrics import METRICS
 
 if TYPE_CHECKING:
     from .grid import StudyPlan, Variant
@@ -89,7 +90,7 @@ def threshold(option: options.OfThreshold, scale: str) -> float:
 def plan_claims(
     plan: StudyPlan, register: Register, where: str, match: Match
 ) -> tuple[PlannedClaim, ...]:
-    """The claims of a study. where: its file; match: finds a variant by its labels (grid.py)."""
+    """The claims of a study. where: its file; match: that of variants.py."""
     planned = []
     for claim in plan.config.claims:
         at = f"{where}: claim {claim.number}"
@@ -191,12 +192,44 @@ def _questions(plan: StudyPlan, part: options.Part, at: str, match: Match) -> li
             Question(f"ranks of {len(found)} variants", "ranking", terms, (part.above, math.inf))
         ]
     pairs = [(of(p.variant), of(p.against)) for p in part.pairs]
+    if getattr(part, "other", None) is not None:
+        return [_of_two_measures(part, pair) for pair in pairs]
+    same = next((a.label for a, b in pairs if a is b), None)
+    if same is not None:
+        raise ConfigError(f"{at}: {part.kind}: '{same}' is compared with itself")
     return [_difference([pair], part.measure, _region(part)) for pair in pairs]
 
 
+def _of_two_measures(part: options.Superiority, pair: tuple[Variant, Variant]) -> Question:
+    """A measure of one variant minus another measure of another, or of the same one."""
+    said = [_windowed(measure) for measure in (part.measure, part.other)]
+    if pair[0] is pair[1]:
+        label = f"{pair[0].label}: {said[0]} − {said[1]}"
+    else:
+        label = " − ".join(f"{v.label} ({w})" for v, w in zip(pair, said, strict=True))
+    terms = (Term(1, pair[0], part.measure), Term(-1, pair[1], part.other))
+    return Question(label, "sum", terms, _region(part))
+
+
+def _windowed(measure: options.Measure) -> str:
+    """Which of two measures: its metric, and its epochs or else its name."""
+    metric = METRICS[measure.metric].label if hasattr(measure, "metric") else ""
+    windows = [getattr(measure, key, None) for key in ("epochs", "before", "after")]
+    epochs = " to ".join(f"{w[0]}–{w[1]}" for w in windows if w is not None)
+    return " ".join(filter(None, (metric, f"epochs {epochs}" if epochs else measure.name)))
+
+
 def _group(plan: StudyPlan, where: dict[str, Any], least: int, at: str) -> list[Variant]:
-    """The variants that have all these values."""
-    found = [v for v in plan.variants if where.items() <= v.axes.items()]
+    """The variants that have all these values; of an axis that has a list, any of them."""
+    wanted = {axis: v if isinstance(v, list | tuple) else [v] for axis, v in where.items()}
+    for axis, value in ((axis, value) for axis, values in wanted.items() for value in values):
+        if not any(v.axes.get(axis) == value for v in plan.variants):
+            raise ConfigError(f"{at}: where: no variant has {axis}={value}")
+    found = [
+        v
+        for v in plan.variants
+        if all(axis in v.axes and v.axes[axis] in values for axis, values in wanted.items())
+    ]
     if len(found) < least:
         raise ConfigError(
             f"{at}: where: {len(found)} variants have these values, at least {least} are wanted"

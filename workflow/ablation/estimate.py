@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .config.resources import Resources
-from .grid import Cell
 from .identity import digest
+from .plan import Cell
 
 # Of a cell's settings, those that do not change what an epoch costs.
 _FREE = {"seed", "epochs", "lr", "schedule", "clip_grad_norm", "pretrained"}

@@ -68,6 +68,10 @@ class StudyData:
                 found[int(run["seed"])] = guess
         return found
 
+    def lost_seeds(self, variant: Variant) -> set[int]:
+        """Seeds whose run of a variant diverged."""
+        return {int(seed) for seed in self.of(variant, "diverged")["seed"]}
+
     def summary(self, variant: Variant, metric: str) -> stats.Summary:
         """Mean over seeds with its interval."""
         return stats.summarise(self.values(variant, metric).values())

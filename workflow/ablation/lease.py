@@ -131,8 +131,15 @@ class Lease:
 def read(path: Path) -> dict[str, Any] | None:
     """What a lease says of its holder; None if there is none."""
     try:
+        return _content(path)
+    except OSError:
+        return None
+
+
+def _content(path: Path) -> dict[str, Any] | None:
+    try:
         content = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except ValueError:
         return None
     return content if isinstance(content, dict) else None
 
@@ -142,7 +149,12 @@ def alive(path: Path, now: float | None = None) -> bool:
 
     now: the time by the clock of the lease's file system; None for this host's clock.
     """
-    holder = read(path)
+    try:
+        holder = _content(path)
+    except FileNotFoundError:
+        return False
+    except OSError:  # the file system is away for a moment: that says nothing of the holder
+        holder = {}
     if holder is None:
         return False
     if holder.get("host") == socket.gethostname():
@@ -151,6 +163,8 @@ def alive(path: Path, now: float | None = None) -> bool:
         return (time.time() if now is None else now) - path.stat().st_mtime < DEAD_AFTER_S
     except FileNotFoundError:
         return False
+    except OSError:
+        return True
 
 
 def _process_lives(holder: dict[str, Any]) -> bool:

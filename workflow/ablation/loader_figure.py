@@ -7,7 +7,6 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -15,6 +14,7 @@ from matplotlib.lines import Line2D
 from .collect import axes_of
 from .config.study import LoaderRates
 from .frames import StudyData, shown
+from .palette import pens
 
 _WHEN = {
     "images_per_s": {"linestyle": "-", "label": "after the first epoch"},
@@ -28,7 +28,7 @@ def draw_rates(data: StudyData, spec: LoaderRates) -> tuple[Figure, pd.DataFrame
     panels = list(dict.fromkeys(frame["panel"]))
     places = {x: i for i, x in enumerate(dict.fromkeys(frame["x"]))}
     keys = list(dict.fromkeys(frame["colour"]))
-    colours = dict(zip(keys, sns.color_palette("colorblind", len(keys)), strict=True))
+    colours = {key: pen.colour for key, pen in pens(keys).items()}
     size = (4.9 if len(panels) == 1 else 3.1 * len(panels), 3.3)
     figure, axes = plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False)
     for ax, panel in zip(axes[0], panels, strict=True):

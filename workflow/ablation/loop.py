@@ -6,69 +6,36 @@ steps is weights, optimizer and the record so far: a cell can be cut anywhere an
 
 from __future__ import annotations
 
-import copy
-import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.optim.swa_utils import update_bn
 
 from . import checkpoint
 from .compute import prepare_torch
 from .config.dataset import DatasetLock
 from .config.recipe import CellConfig
-from .data.draws import Draws, generator, torch_seed
-from .data.source import Batch, Source, open_source
-from .data.windows import centre_windows
+from .data.draws import Draws
+from .data.source import Batch, open_source
 from .errors import StopRequested, UserError
-from .evaluate import Normalize, evaluate
+from .evaluate import Normalize
 from .identity import digest
+from .judge import Judge
 from .learner import Learner
 from .meters import open_meter
 from .provenance import hardware_kind
 from .ranks import Ranks
 from .record import finite, steps_of
+from .state import State, epoch_line, part_line
 from .teacher import Teacher
 
 _CHECK_EVERY = 50  # steps between looks at the loss: each look waits for the GPU
 _ASK_EVERY = 10  # steps between the ranks' agreements on whether to stop
 _SAY_EVERY_S = 15.0
-_RESIDENT_EVAL_BATCH = {"cpu": 128, "cuda": 1000}  # the fastest; activations stay in the cache
-
-
-@dataclass
-class State:
-    """All that a checkpoint holds besides the tensors of model and optimizer."""
-
-    epoch: int = 0
-    """Epochs that are finished."""
-    step: int = 0
-    """Steps of the current epoch that are done."""
-    sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
-    """Of the current epoch: loss x images, right at first, right among five."""
-    epochs: list[dict[str, Any]] = field(default_factory=list)
-    times: list[dict[str, float]] = field(default_factory=list)
-    train_time_s: float = 0.0
-    """Of the current epoch."""
-    startup_time_s: float = 0.0
-    """Over all attempts."""
-    attempts: int = 0
-    wall_time_s: float = 0.0
-    """Over all attempts, up to the last save."""
-    machines: list[str] = field(default_factory=list)
-    """Kind of hardware of each attempt: times of a cell that changed it are not comparable."""
-    alone: bool = True
-    steps: list[list[float]] = field(default_factory=list)
-    """[learning rate, loss] of every step so far, of a range test."""
-    schedule: dict[str, Any] = field(default_factory=dict)
-    """What the schedule remembers, if it is no function of progress."""
-    diverged_at: dict[str, int | None] | None = None
 
 
 class Diverged(Exception):
@@ -122,10 +89,10 @@ class Trainer:
         self.learner = Learner(
             config, len(lock.classes), normalize, device, steps_per_epoch=steps, **given
         )
-        self.final: torch.nn.Module | None = None
         self.meter = open_meter(*self._metered_devices())
-        clean = generator("clean").permutation(len(self.train_set))
-        self.clean_samples = np.sort(clean[: config.measure.clean_images])
+        self.judge = Judge(
+            config, self.learner, self.train_set, self.val_set, self.epoch_batches, self.ranks
+        )
 
     def _metered_devices(self) -> list[torch.device]:
         """All devices of the cell, for the one rank that reads meters."""
@@ -143,6 +110,7 @@ class Trainer:
         self.state.attempts += 1
         self.state.machines.append(digest(hardware_kind(self.device)))
         self.state.startup_time_s += time.time() - began
+        self._look_around()
         self.meter.start(whole=self.state.step == 0)
         try:
             while self.state.epoch < self.config.epochs:
@@ -178,7 +146,9 @@ class Trainer:
                 self._check_finite(losses, first)
             if time.perf_counter() - said > _SAY_EVERY_S:
                 said = time.perf_counter()
-                self._say_progress(said - began, state.step - first)
+                rate = (state.step - first) / (said - began)
+                self.say(part_line(state, self.config, self.steps_per_epoch, rate))
+                self._look_around()
             if state.step < self.steps_per_epoch and self._asked_to_stop():
                 self._check_finite(losses, first)
                 self._add_up(losses, correct, first, began)
@@ -222,7 +192,7 @@ class Trainer:
             "train_top1": 100.0 * top1 / images,
             "train_top5": 100.0 * top5 / images,
         }
-        record |= self._validate()
+        record |= self.judge.epoch(state.epoch + 1)
         if not finite(record):
             state.diverged_at = {"epoch": state.epoch + 1, "step": None}
             raise Diverged
@@ -238,11 +208,15 @@ class Trainer:
         state.schedule = self.config.schedule.after_epoch(state.schedule, record["val_loss"])
         state.epoch += 1
         state.sums, state.train_time_s = [0.0, 0.0, 0.0], 0.0
-        state.alone = state.alone and self.alone()
-        self._say_epoch(record, times)
+        self._look_around()
+        self.say(epoch_line(record, times, self.config.epochs))
         self.save()
         if state.epoch < self.config.epochs and self._asked_to_stop():
             self._stop(saved=True)
+
+    def _look_around(self) -> None:
+        """Note whether another cell is trained beside this one."""
+        self.state.alone = self.state.alone and self.alone()
 
     def _asked_to_stop(self) -> bool:
         """Whether to stop here; all ranks say the same."""
@@ -252,105 +226,10 @@ class Trainer:
 
     # -- parts -----------------------------------------------------------------------------------
 
-    def _validate(self) -> dict[str, Any]:
-        """Accuracies at the end of an epoch, of the average of weights where there is one.
-
-        At the last epoch those of the trained weights themselves stand beside it.
-        """
-        learner, number = self.learner, self.state.epoch + 1
-        last, average = number == self.config.epochs, self.learner.average
-        if average is None:
-            val = self._validation(learner.model)
-            return _prefixed("val", val) | _prefixed("clean", self._clean(learner.model))
-        trained, judged = None, self._with(average.judged(number))
-        if last or average.wants_trained(number):
-            trained = self._validation(learner.model)
-        known = trained if judged is None else self._validation(judged)
-        average.after_epoch(learner.model, number, known["top1"] if known else 0.0)
-        # An average that was judged is, but for the last epoch, also what is evaluated.
-        model = self.averaged_model() if judged is None or last else judged
-        if model is None:
-            model, val = learner.model, trained or self._validation(learner.model)
-        else:
-            val = known if model is judged else self._validation(model)
-        self.final = model if last else None
-        raw = trained if last else dict.fromkeys(("loss", "top1", "top5"))
-        return (
-            _prefixed("val", val)
-            | _prefixed("raw_val", raw)
-            | _prefixed("clean", self._clean(model))
-        )
-
-    def _validation(self, model: torch.nn.Module) -> dict[str, float]:
-        return self._evaluate(model, self.val_set, np.arange(len(self.val_set)))
-
-    def _with(self, weights: dict[str, torch.Tensor] | None) -> torch.nn.Module | None:
-        """A copy of the model with other weights; None without any."""
-        if weights is None:
-            return None
-        model = copy.deepcopy(self.learner.model)
-        model.load_state_dict(weights)
-        return model.eval()
-
     def final_model(self) -> torch.nn.Module:
-        """The model that the cell yields: of the average of weights where there is one."""
-        if self.learner.average is None or self.state.diverged_at is not None:
-            return self.learner.model
-        if self.final is None:  # resumed after the last epoch
-            self.final = self.averaged_model()
-        return self.final
-
-    def averaged_model(self) -> torch.nn.Module | None:
-        """A copy of the model with the average of weights of the current epoch, if there is one."""
-        average, config = self.learner.average, self.config
-        # (A cell that is resumed after its last epoch is one epoch further.)
-        number = self.state.epoch + 1
-        model = self._with(average.weights(number))
-        if model is not None and (images := average.bn_images(number)):
-            # Of several ranks the first one's part of the images counts.
-            a_step = config.batch_size // self.ranks.count
-            steps = min(self.steps_per_epoch, math.ceil(images / a_step))
-            # The images of one epoch more than there are: their draws are nobody else's.
-            draws, batches = self.epoch_batches(config.epochs)
-            everything = slice(None)
-            shown = (
-                self.learner.inputs(batch, everything, draws, step)[0]
-                for step, batch in enumerate(itertools.islice(batches, steps))
-            )
-            torch.manual_seed(torch_seed("recalibrate", config.seed))
-            update_bn(shown, model)
-            model.eval()
-        return model
-
-    def _evaluate(
-        self, model: torch.nn.Module, source: Source, samples: np.ndarray
-    ) -> dict[str, float]:
-        config = self.config
-        # A streaming source compiles a pipeline per batch size: there, training's own is used.
-        streaming = config.reading == "streaming"
-        resident = _RESIDENT_EVAL_BATCH[self.device.type]
-        return evaluate(
-            model,
-            source,
-            samples,
-            centre_windows(source.sizes, crop_ratio=config.val_crop_ratio),
-            self.learner.normalize,
-            batch_size=config.batch_size // self.ranks.count if streaming else resident,
-            size=config.val_img_size or config.img_size,
-            device=self.device,
-            flip=config.flip_tta,
-            precision=config.precision,
-            layout=self.learner.format,
-            ranks=self.ranks,
-        )
-
-    def _clean(self, model: torch.nn.Module) -> dict[str, float | None]:
-        """Accuracy on the fixed training subset, at the epochs at which it is measured."""
-        number, measure = self.state.epoch + 1, self.config.measure
-        due = number % measure.clean_every == 0 or number == self.config.epochs
-        if not due or not len(self.clean_samples):
-            return {"loss": None, "top1": None, "top5": None}
-        return self._evaluate(model, self.train_set, self.clean_samples)
+        """The model that the cell yields."""
+        diverged = self.state.diverged_at is not None
+        return self.learner.model if diverged else self.judge.final_model()
 
     def _check_finite(self, losses: torch.Tensor, first: int) -> None:
         done = self._mean(losses[first : self.state.step])
@@ -424,29 +303,3 @@ class Trainer:
             f"stopped as asked after epoch {self.state.epoch}, step {self.state.step}; the same "
             "command goes on from there"
         )
-
-    def _say_progress(self, seconds: float, steps: int) -> None:
-        rate = steps * self.config.batch_size / seconds
-        left = (self.steps_per_epoch - self.state.step) * self.config.batch_size / rate
-        self.say(
-            f"epoch {self.state.epoch + 1}/{self.config.epochs} step "
-            f"{self.state.step}/{self.steps_per_epoch}  {rate:.0f} images/s  "
-            f"{left:.0f} s left in epoch"
-        )
-
-    def _say_epoch(self, record: dict[str, Any], times: dict[str, float]) -> None:
-        a_epoch = times["train_time_s"] + times["eval_time_s"]
-        left = a_epoch * (self.config.epochs - self.state.epoch)
-        clean = record["clean_top1"]
-        self.say(
-            f"epoch {self.state.epoch}/{self.config.epochs}  "
-            f"train loss {record['train_loss']:.4f} top-1 {record['train_top1']:.2f}"
-            + (f" (clean {clean:.2f})" if clean is not None else "")
-            + f"  val loss {record['val_loss']:.4f} top-1 {record['val_top1']:.2f} "
-            f"top-5 {record['val_top5']:.2f}  {times['images_per_s']:.0f} images/s  "
-            f"{a_epoch:.1f} s, {left:.0f} s left"
-        )
-
-
-def _prefixed(prefix: str, values: dict[str, Any]) -> dict[str, Any]:
-    return {f"{prefix}_{key}": value for key, value in values.items()}

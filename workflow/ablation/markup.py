@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -30,13 +31,23 @@ _LATEX = {
     "[": "{[}",
     "]": "{]}",
     "*": "{*}",
+    "'": r"\textquotesingle{}",
     "±": r"$\pm$",
     "−": "$-$",
     "–": r"\textendash{}",
     "→": r"$\rightarrow$",
     "×": r"$\times$",
     "∞": r"$\infty$",
+    **{"≤": r"$\leq$", "≥": r"$\geq$", "≈": r"$\approx$", "·": r"$\cdot$", "…": r"\dots{}"},
+    **{"—": r"\textemdash{}", "‘": r"\textquoteleft{}", "’": r"\textquoteright{}"},
+    **{"“": r"\textquotedblleft{}", "”": r"\textquotedblright{}", "„": r"\quotedblbase{}"},
+    **{"µ": r"\textmu{}", "μ": r"\textmu{}", "°": r"\textdegree{}", "²": r"$^2$", "³": r"$^3$"},
+    **{"ß": r"\ss{}", "ø": r"\o{}", "Ø": r"\O{}", "ł": r"\l{}", "Ł": r"\L{}"},
+    **{"æ": r"\ae{}", "Æ": r"\AE{}", "œ": r"\oe{}", "Œ": r"\OE{}", "€": r"\texteuro{}"},
 }
+# Combining accents, as NFD takes letters apart.
+_ACCENTS = dict(zip("\u0300\u0301\u0302\u0303\u0304\u0307\u0308", "`'^~=.\"", strict=True))
+_ACCENTS |= dict(zip("\u0306\u030a\u030b\u030c\u0327\u0328", "urHvck", strict=True))
 
 
 @dataclass(frozen=True)
@@ -109,8 +120,21 @@ def markdown(text: object) -> str:
 
 def latex(text: object) -> str:
     """A text that LaTeX sets as it stands."""
-    escaped = "".join(_LATEX.get(c, c) for c in plain(text))
-    return re.sub("-(?=-)", "{-}", escaped)  # two hyphens stay two hyphens
+    escaped = "".join(map(_latex_character, unicodedata.normalize("NFC", plain(text))))
+    return re.sub("([-,])(?=\\1)", r"{\1}", escaped)  # two hyphens stay two hyphens
+
+
+def _latex_character(character: str) -> str:
+    """A character in ASCII. One that pdflatex's fonts do not have is named by its number: left as
+    it is, it would stop the document."""
+    if character in _LATEX or character.isascii():
+        return _LATEX.get(character, character)
+    letter, *marks = unicodedata.normalize("NFD", character)
+    if letter.isascii() and letter.isalpha() and all(mark in _ACCENTS for mark in marks):
+        for mark in marks:
+            letter = f"\\{_ACCENTS[mark]}{{{letter}}}"
+        return letter
+    return f"{{[}}U+{ord(character):04X}{{]}}"
 
 
 def to_markdown(table: Table) -> str:

@@ -151,13 +151,18 @@ def _time_to(option: options.EpochsTo | options.SecondsTo, run: Run, scale: str)
     found = diagnosis.time_to(run.epochs, times, aim, diverged=run.diverged)
     spent = sum(sum(t.values()) for t in times)
     if isinstance(option, options.SecondsTo):
-        reached, end = (found.seconds_held if option.held else found.seconds), spent
-        return (end, math.inf) if reached is None else (reached, reached)
+        reached = found.seconds_held if option.held else found.seconds
+        low, high = (spent, math.inf) if reached is None else (reached, reached)
+        return (_log(low), _log(high)) if option.log else (low, high)
     reached = found.epochs_held if option.held else found.epochs
     stretch = run.document / run.planned
     if reached is None:  # in the epoch after the last one at the earliest
         return (run.planned + 1) * stretch, math.inf
     return reached * stretch, reached * stretch
+
+
+def _log(value: float) -> float:
+    return math.log(value) if value > 0 else -math.inf
 
 
 def _at_crossing(option: options.AtCrossing, run: Run, scale: str) -> Value:

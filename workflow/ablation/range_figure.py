@@ -7,7 +7,6 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -16,6 +15,7 @@ from matplotlib.ticker import FuncFormatter
 from . import lr_range
 from .frames import StudyData
 from .lr_range import Curve
+from .palette import pens
 
 _PER_ROW = 3  # panels; a study has one for each variant
 
@@ -29,7 +29,7 @@ def draw_range(data: StudyData) -> tuple[Figure, pd.DataFrame]:
     figure, grid = plt.subplots(rows, wide, figsize=size, sharex=True, sharey=True, squeeze=False)
     panels = grid.ravel()
     seeds = list(dict.fromkeys(c.config.seed for c in data.plan.cells))
-    colours = dict(zip(seeds, sns.color_palette("colorblind", len(seeds)), strict=True))
+    colours = {seed: pen.colour for seed, pen in pens(seeds).items()}
     for ax, variant in zip(panels, variants, strict=False):
         mine = [curve for curve in curves if curve.variant is variant]
         _draw_panel(ax, mine, colours)

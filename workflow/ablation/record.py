@@ -9,12 +9,15 @@ import math
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import diagnosis
 from .checkpoint import write_tensors
 from .errors import UserError
 from .files import disk_error, stable_json, write_text
+
+if TYPE_CHECKING:
+    from .grid import Cell
 
 # Accuracies, in percent, for which every cell records when it first reached them.
 THRESHOLDS = tuple(range(10, 100, 5))
@@ -23,6 +26,18 @@ RESULTS = (
     "metrics.json",
 )
 _TIMES = ("train_time_s", "eval_time_s", "images_per_s")
+
+
+def labels(cell: Cell, study: str, scale: str) -> dict[str, Any]:
+    """How people name a cell, at the head of its cell.json."""
+    return {
+        "cell_id": cell.id,
+        "study": study,
+        "scale": scale,
+        "variant": cell.variant.label,
+        "dataset": cell.dataset.name,
+        "dataset_digest": cell.dataset.digest,
+    }
 
 
 def best_epoch(epochs: list[dict[str, Any]]) -> dict[str, Any] | None:

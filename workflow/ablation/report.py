@@ -12,22 +12,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import sentences
+from . import recommendation, sentences
 from .captions import caption
 from .claim_plan import check_one_decision
-from .claims import NOT_HERE, NOT_TESTED, verdicts
+from .claims import NOT_HERE, NOT_TESTED, Verdict, verdicts
 from .collect import CellRecord, log_of, read_cell, reads_only, scaled_axes
 from .config.load import load_study
 from .config.study import StudyConfig
+from .entries import level
 from .errors import ConfigError, DataError, NotAtScale, UserError
+from .figure_data import why_not
 from .files import write_text
 from .frames import StudyData, load
 from .grid import Cell, Planner
 from .markup import Column, Entry, Table
+from .published_table import title_of
 from .render import inline_svg, render_html, render_markdown
 from .sentences import count, duration, listed
 from .settings import model_text, settings_table
-from .tables import level, study_tables, title_of
+from .tables import study_tables
 from .verdicts import document_tables, study_table, tally
 
 
@@ -74,6 +77,7 @@ def gather(place: Place) -> dict[str, Any]:
         raise UserError(f"none of these studies is run at scale {place.scale}")
     trained = [data for data in studies if data.plan.config.kind != "loader"]
     records = _records(studies, place.cells)
+    decided = {data.plan.name: verdicts(data) for data in studies}
     names = {t.dataset for d in studies for v in d.plan.variants for t in (v.document, v.training)}
     titles = {name: title_of(name, place.config_dir) for name in names}
     val_images = max((r.metrics.get("val_images") or 0 for r in records.values()), default=0)
@@ -83,10 +87,11 @@ def gather(place: Place) -> dict[str, Any]:
         "trial": studies[0].plan.scale.trial,
         "notice": sentences.notice(trained or studies, place.scale, titles),
         "facts": _facts(studies, records),
-        "claims": _claims(studies, planner),
+        "claims": _claims(studies, planner, decided),
+        "tips": recommendation.summary(studies, decided),
         "overview": _overview(studies),
         "not_run": _not_run(not_run, place.scale),
-        "studies": [_study(data, records, place) for data in studies],
+        "studies": [_study(data, records, place, decided) for data in studies],
         "hardware": _hardware(records),
         "versions": _versions(records),
         "mixtures": [note for data in studies for note in sentences.mixtures(data)],
@@ -174,12 +179,14 @@ def _overview(studies: list[StudyData]) -> Table:
     )
 
 
-def _claims(studies: list[StudyData], planner: Planner) -> list[tuple[Table, str]]:
+def _claims(
+    studies: list[StudyData], planner: Planner, decided: dict[str, list[Verdict]]
+) -> list[tuple[Table, str]]:
     """(table, tally) of each document's claims, also of those that no study here tests."""
     if not (planner.config_dir / "claims.yaml").is_file():
         return []
     check_one_decision(data.plan for data in studies)
-    found = {v.planned.number: (v, data.plan.name) for data in studies for v in verdicts(data)}
+    found = {v.planned.number: (v, name) for name, mine in decided.items() for v in mine}
     absent = _absent(planner.config_dir, studies[0].plan.scale_name)
     tables = document_tables(planner.register, found, absent)
     return [(table, tally(table)) for table in tables]
@@ -209,7 +216,12 @@ def _not_run(studies: list[StudyConfig], scale: str) -> Table | None:
     return Table("not_run", f"Not run at scale {scale}", columns, tuple(rows)) if rows else None
 
 
-def _study(data: StudyData, records: dict[str, CellRecord], place: Place) -> dict[str, Any]:
+def _study(
+    data: StudyData,
+    records: dict[str, CellRecord],
+    place: Place,
+    decided: dict[str, list[Verdict]],
+) -> dict[str, Any]:
     plan = data.plan
     tables = {table.name: table for table in study_tables(data, place.config_dir)}
     return {
@@ -217,11 +229,12 @@ def _study(data: StudyData, records: dict[str, CellRecord], place: Place) -> dic
         "config": plan.config,
         "recipe": plan.recipe.title,
         "findings": sentences.findings(data),
-        "figures": [_figure(data, name, place) for name in plan.config.figures],
+        "figures": [_figure(data, name, place) for name in plan.config.all_figures],
         "main": tables["main"],
+        "comparisons": tables.get("comparisons"),
         "thresholds": tables.get("thresholds"),
         "published": tables.get("published"),
-        "claims": study_table(data, verdicts(data)) if plan.claims else None,
+        "claims": study_table(data, decided[plan.name]) if plan.claims else None,
         "settings": settings_table(plan),
         "troubles": _troubles(data, records, place),
         "command": _command(data, records),
@@ -229,6 +242,8 @@ def _study(data: StudyData, records: dict[str, CellRecord], place: Place) -> dic
 
 
 def _figure(data: StudyData, name: str, place: Place) -> dict[str, Any]:
+    if reason := why_not(data, name):
+        return {"svg": "", "caption": reason, "png": "", "id": f"{data.plan.name}-{name}"}
     folder = place.study(data.plan.name) / "figures"
     try:
         svg = (folder / f"{name}.svg").read_text(encoding="utf-8")

@@ -6,12 +6,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from . import diagnosis, loader_table, lr_range, stats
+from . import diagnosis, inference, loader_table, lr_range, stats
+from .comparison_table import to_baseline
+from .entries import number
 from .frames import StudyData
 from .grid import Variant
+from .main_table import energy_text
 from .settings import flat, model_text
 from .stats import Summary
-from .tables import energy_text, number
 
 METRIC = "val_top1"
 
@@ -80,7 +82,7 @@ def findings(data: StudyData) -> list[str]:
     found = data.summary(best, METRIC)
     text = f"Best of {count(len(plan.variants), 'variant')} by mean last-epoch top-1: {best.label} "
     text += f"with {number(METRIC, found.mean)} % ({_interval(found)})."
-    sentences = [text, fit_sentence(data, best), _comparison(data, best)]
+    sentences = [text, fit_sentence(data, best), _comparison(data, best), resolution(data)]
     if found.n == 2 and found.half > 0:
         sentences.append(
             f"With {found.n} seeds an interval is wide, {stats.t_factor(2):.2f} standard "
@@ -156,6 +158,32 @@ def _difference(found: Summary) -> str:
     low, high = (number(METRIC, v, sign=True) for v in (found.low, found.high))
     zero = "includes" if found.low <= 0 <= found.high else "excludes"
     return f"{text} (95 % interval of the paired difference {low} to {high}; it {zero} zero)."
+
+
+def resolution(data: StudyData) -> str:
+    """The smallest difference that so many seeds resolve, and how many would resolve the largest
+    one seen that they do not. Empty where no comparison has two seeds and a spread."""
+    others = [v for v in data.plan.variants if v.label != data.plan.baseline.label]
+    found = {v.label: to_baseline(data, v) for v in others}
+    known = [c for c in found.values() if not math.isnan(c.resolvable)]
+    if not known:
+        return ""
+    seeds = listed(sorted({c.n for c in known}))
+    ends = [number(METRIC, f(c.resolvable for c in known)) for f in (min, max)]
+    reach = ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
+    text = (
+        f"{seeds} seeds resolve differences to the baseline of {reach} points, by the scatter of "
+    )
+    text += f"each (in four of five cases; {count(len(others), 'comparison')} at 5 % together)"
+    open_ones = {k: c for k, c in found.items() if c.method == "t" and not c.decided}
+    if not open_ones:
+        return f"{text}; all those seen are shown."
+    label = max(open_ones, key=lambda k: abs(open_ones[k].mean))
+    most = open_ones[label]
+    needed = f"more than {inference.MOST_SEEDS:,}"
+    needed = needed if most.seeds_needed is None else f"{most.seeds_needed:,}"
+    seen = number(METRIC, most.mean, sign=True)
+    return f"{text}. The largest seen that is not shown, {seen} of {label}, would take {needed}."
 
 
 def mixtures(data: StudyData) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from . import causes, lease, progress
-from .grid import Cell, StudyPlan
+from .plan import Cell, StudyPlan
 
 START_S = 30.0
 """Planning and a lease take a second or two, on a machine with other work ten."""

@@ -34,11 +34,18 @@ class Teacher:
 
 def diverged_parent(cell: Cell, cells: Path) -> Cell | None:
     """A cell whose weights this one needs and whose training diverged; None if there is none."""
-    for parent in cell.parents:
-        found = json.loads((cells / parent.id / "metrics.json").read_text())
-        if found["status"] == "diverged":
-            return parent
-    return None
+    return next((p for p in cell.parents if _status(cells / p.id) == "diverged"), None)
+
+
+def _status(folder: Path) -> str:
+    path = folder / "metrics.json"
+    try:
+        return json.loads(path.read_text())["status"]
+    except FileNotFoundError:
+        why = "the cell whose weights this one needs is not trained yet"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        why = f"the cell whose weights this one needs cannot be read ({type(error).__name__})"
+    raise UserError(f"{path}: {why}; train it first: `--cell {folder.name}` of the same study")
 
 
 def starting_weights(cell: Cell, cells: Path) -> dict[str, torch.Tensor] | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import estimate
-from .grid import Cell
+from .plan import Cell
 from .status import CellStatus
 
 FINISHED = ("done", "diverged")

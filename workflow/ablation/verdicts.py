@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from .claims import INCONCLUSIVE, NOT_TESTED, Finding, Verdict
-from .config import claim as options
 from .config.claim import Document, Register
 from .files import write_text
 from .frames import StudyData
@@ -151,17 +150,7 @@ def unit_of(found: Finding) -> tuple[str, str]:
     """The unit of a finding's numbers, and the form they are shown in."""
     if found.question.kind == "ranking":
         return "", "{:.2f}"
-    option = found.question.terms[0].measure
-    if isinstance(option, options.EpochsTo):
-        return "epochs", "{:.1f}"
-    if isinstance(option, options.SecondsTo):
-        return "s", "{:.0f}"
-    if isinstance(option, options.Reached | options.Diverged):
-        return "share of runs", "{:.2f}"
-    if isinstance(option, options.Fluctuation):
-        return "log scatter", "{:.2f}"
-    metric = METRICS[option.metric]
-    return ("points" if metric.unit == "%" else metric.unit or metric.label.lower()), metric.format
+    return found.question.terms[0].measure.unit()
 
 
 def _what(found: Finding) -> str:

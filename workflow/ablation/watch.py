@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from .grid import Cell, StudyPlan
+from .plan import Cell, StudyPlan
 from .status import CellStatus, cells_of, duration, of_cell
 from .time_left import FINISHED, Pace, seconds_left
 

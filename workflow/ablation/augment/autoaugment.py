@@ -157,7 +157,7 @@ def choose(
 class AutoAugment(Policy):
     """One of 25 pairs of operations an image, found by search on a dataset, drawn for each.
 
-    Cubuk et al. 2019 (arXiv 1805.09501, appendix), with torchvision's tables and strengths, and
+    Cubuk et al. 2019 (arXiv 1805.09501), with torchvision's tables and strengths, and
     like it and the authors' program by nearest neighbour where pixels move. Draws: `autoaugment`,
     5 columns: the pair; for each operation whether it is applied, and its sign. Departs from
     torchvision in the fill (grey like the authors'; torchvision's is black). Grey images stay grey

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def cutout(images: torch.Tensor, *, boxes: np.ndarray) -> torch.Tensor:
-    """Hide a box of each image under the training set's mean (DeVries and Taylor 2017, section 3).
+    """Hide a box of each image under the training set's mean (DeVries and Taylor 2017).
 
     images: (b, 3, h, w) float, normalised; boxes: (b, 4) int of top, left, height, width, inside
     the image, of height 0 for none. Returns images of the same shape and memory format.
@@ -40,7 +40,7 @@ def clipped_squares(centre: np.ndarray, side: int, height: int, width: int) -> n
 class Cutout(Erasing):
     """Hides one square of each image, its centre anywhere, so that a part may lie outside.
 
-    DeVries and Taylor 2017 (arXiv 1708.04552, section 3.2). Draws: `cutout`, three a sample
+    DeVries and Taylor 2017 (arXiv 1708.04552). Draws: `cutout`, three a sample
     (whether, and the centre). An odd side keeps its last pixel, which the authors' code drops.
     """
 

@@ -26,7 +26,7 @@ def gridmask(
     masked: np.ndarray,
     hide_lines: bool = False,
 ) -> torch.Tensor:
-    """Hide what lies between the lines of a grid, or under them (Chen et al. 2020, section 3).
+    """Hide what lies between the lines of a grid, or under them (Chen et al. 2020).
 
     images: (b, 3, h, w) float, normalised; unit: (b,) pixels from line to line; line: (b,) a
     line's width in pixels; offset: (b, 2) pixels by which the grid is moved down and right; angle:
@@ -56,7 +56,7 @@ def gridmask(
 class GridMask(Erasing):
     """Hides the squares between the lines of a grid of random pitch and place.
 
-    Chen et al. 2020 (arXiv 2001.04086, section 3; defaults of the authors' ImageNet code: pitch
+    Chen et al. 2020 (arXiv 2001.04086; defaults of the authors' ImageNet code: pitch
     96 to 224 of 224 pixels, ratio 0.6, turned by any angle, probability up to 0.8; there rising
     over the first 240 of 300 epochs, which is `ramp_epochs: 240`). Draws: `gridmask`, five a
     sample (whether, pitch, place down and right, angle). Departs from that code: lengths are

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def hide_and_seek(images: torch.Tensor, *, patch: np.ndarray, hidden: np.ndarray) -> torch.Tensor:
-    """Hide patches of a grid under the training set's mean (Singh and Lee 2017, section 3.1).
+    """Hide patches of a grid under the training set's mean (Singh and Lee 2017).
 
     images: (b, 3, h, w) float, normalised; patch: (b,) side of an image's patches in pixels, the
     first at the upper left corner; hidden: (b, n, n) bool, patches by row and column, of which the
@@ -39,7 +39,7 @@ def hide_and_seek(images: torch.Tensor, *, patch: np.ndarray, hidden: np.ndarray
 class HideAndSeek(Erasing):
     """Hides each patch of a grid with a probability, in a grid of random patch size.
 
-    Singh and Lee 2017 (arXiv 1704.04232, section 3.1; ImageNet's sizes 16, 32, 44, 56 of 224 pixels
+    Singh and Lee 2017 (arXiv 1704.04232; ImageNet's sizes 16, 32, 44, 56 of 224 pixels
     and the whole image, as in the authors' code). Draws: `hide_and_seek`, one a sample (the size),
     and `hide_and_seek_patches`, one a patch of the finest grid.
     """

@@ -20,7 +20,7 @@ _ATTEMPTS = 10  # torchvision's and timm's number of tries before an image is le
 def random_erasing(
     images: torch.Tensor, *, boxes: np.ndarray, keys: np.ndarray | None
 ) -> torch.Tensor:
-    """Hide a box of each image under zeros or noise (Zhong et al. 2020, algorithm 1).
+    """Hide a box of each image under zeros or noise (Zhong et al. 2020).
 
     images: (b, 3, h, w) float, normalised; boxes: (b, 4) int of top, left, height, width, of
     height 0 for none; keys: (b,) int64 on which an image's noise depends, None for zeros. Returns
@@ -65,7 +65,7 @@ def random_boxes(
 class RandomErasing(Erasing):
     """Hides one rectangle of random area, shape and place, under noise or the mean.
 
-    Zhong et al. 2020 (arXiv 1708.04896, algorithm 1). Draws: `random_erasing`, 41 a sample, and
+    Zhong et al. 2020 (arXiv 1708.04896). Draws: `random_erasing`, 41 a sample, and
     `random_erasing_noise`, one that keys the noise. Departs from the paper as timm does: the ratio
     is drawn evenly in its logarithm, noise is normal instead of uniform over the pixel values, and
     10 attempts stand for any number. Own code, as timm and torchvision work image by image with

@@ -64,7 +64,7 @@ def choose(uniforms: np.ndarray, *, size: tuple[int, int]) -> tuple[np.ndarray, 
 class TrivialAugment(Policy):
     """One of 14 operations an image, of a strength drawn evenly: nothing to tune.
 
-    Mueller and Hutter 2021 (arXiv 2103.10158, algorithm 1), torchvision's TrivialAugmentWide (its
+    Mueller and Hutter 2021 (arXiv 2103.10158), torchvision's TrivialAugmentWide (its
     `ta_wide`) with 31 strengths, by nearest neighbour where pixels move. Draws: `trivialaugment`, 3
     columns: operation, strength, sign. Departs from torchvision in the fill (grey; torchvision's is
     black). Grey images stay grey with a grey `fill`, and saturation (`color`) leaves them as they

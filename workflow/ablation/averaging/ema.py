@@ -28,8 +28,9 @@ def ema_decay(step: int, total: int, *, decay: float, beta: float | None) -> flo
 class Ema(Averaging):
     """After every update the average moves a small step towards the new weights.
 
-    Polyak and Juditsky 1992; Tan and Le 2019 (arXiv 1905.11946, section 5). Running statistics of
-    batch norms are averaged with the weights, as timm's ModelEmaV3 does. Draws nothing.
+    Polyak and Juditsky 1992; Szegedy et al. 2016 (arXiv 1512.00567, section 8: models are evaluated
+    by a running average). Running statistics of batch norms are averaged with the weights, as
+    timm's ModelEmaV3 does. Draws nothing.
     """
 
     name: Literal["ema"] = "ema"

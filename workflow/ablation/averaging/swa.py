@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Swa(Recalibrating):
     """At the end, the mean of the weights of every epoch from `start_epoch` on.
 
-    Izmailov et al. 2018 (arXiv 1803.05407, algorithm 1), as torch.optim.swa_utils: equal weights,
+    Izmailov et al. 2018 (arXiv 1803.05407), as torch.optim.swa_utils: equal weights,
     batch norm statistics measured anew. The learning rate is the schedule's: the paper holds it
     constant or cycles it while averaging (piecewise, cyclic, cooldown_epochs). Draws nothing but
     the augmentation of the images for the batch norms, which is that of one more epoch.

@@ -41,11 +41,23 @@ class Measure(Config):
         """Latest epoch of the document that it names, 0 for none."""
         return 0
 
+    def unit(self) -> tuple[str, str]:
+        """The unit of its differences, and the form in which its numbers are shown."""
+        raise NotImplementedError
+
+
+def _of_metric(name: str) -> tuple[str, str]:
+    metric = METRICS[name]
+    return ("points" if metric.unit == "%" else metric.unit or metric.label.lower()), metric.format
+
 
 class OfEpochs(Measure):
     """A measure of a metric's curve."""
 
     metric: str = "val_top1"
+
+    def unit(self) -> tuple[str, str]:
+        return _of_metric(self.metric)
 
     @field_validator("metric")
     @classmethod
@@ -126,6 +138,9 @@ class Fluctuation(OfEpochs):
     def last_epoch(self) -> int:
         return self.epochs[1] if self.epochs else 0
 
+    def unit(self) -> tuple[str, str]:
+        return "log scatter", "{:.2f}"
+
 
 class OfThreshold(Measure):
     """A measure that needs an accuracy to reach."""
@@ -142,6 +157,9 @@ class EpochsTo(OfThreshold):
     held: bool = False
     """From which on no epoch was below it, instead of the first epoch with it."""
 
+    def unit(self) -> tuple[str, str]:
+        return "epochs", "{:.1f}"
+
 
 class SecondsTo(OfThreshold):
     """Seconds of training and evaluation to an accuracy, censored likewise; only of cells that ran
@@ -150,6 +168,11 @@ class SecondsTo(OfThreshold):
     name: Literal["seconds_to"]
     held: bool = False
     """From which on no epoch was below it, instead of the first epoch with it."""
+    log: bool = False
+    """Its logarithm (base e), so that a difference is a ratio: 0.69 is twice."""
+
+    def unit(self) -> tuple[str, str]:
+        return ("log seconds", "{:.2f}") if self.log else ("s", "{:.0f}")
 
 
 class AtCrossing(OfThreshold):
@@ -160,17 +183,26 @@ class AtCrossing(OfThreshold):
 
     _metric = field_validator("metric")(OfEpochs._measured_each_epoch.__func__)
 
+    def unit(self) -> tuple[str, str]:
+        return _of_metric(self.metric)
+
 
 class Reached(OfThreshold):
     """1 for a run that reached an accuracy, 0 for one that did not."""
 
     name: Literal["reached"]
 
+    def unit(self) -> tuple[str, str]:
+        return "share of runs", "{:.2f}"
+
 
 class Diverged(Measure):
     """1 for a run that diverged, 0 for one that did not."""
 
     name: Literal["diverged"]
+
+    def unit(self) -> tuple[str, str]:
+        return "share of runs", "{:.2f}"
 
 
 class OfRun(Measure):
@@ -186,6 +218,9 @@ class OfRun(Measure):
         if name not in METRICS or name not in allowed:
             raise ValueError(f"{name} is no value of a run{nearest(name, allowed)}")
         return name
+
+    def unit(self) -> tuple[str, str]:
+        return _of_metric(self.metric)
 
 
 MEASURES: tuple[type[Measure], ...] = (
@@ -244,10 +279,22 @@ class Superiority(Part):
     """Several: all must hold, as in "each of eight" or "32 below 64 below 128"."""
     direction: Direction
     """Whether the variant's value is the higher or the lower one."""
+    other: AnyMeasure | None = None
+    """What is measured of `against` where it is not the same: another metric, another window of
+    epochs. Then a pair may be one variant twice, as the validation loss against the train loss."""
     margin: NonNegative = 0.0
     """By more than this, in units of the measure."""
     why: str = ""
     """Where a margin above zero comes from."""
+
+    @model_validator(mode="after")
+    def _other_compares(self) -> Superiority:
+        if self.other == self.measure:
+            raise ValueError("other: it is `measure` again; leave it out")
+        theirs, mine = ((self.other or self.measure).unit()[0], self.measure.unit()[0])
+        if theirs != mine:
+            raise ValueError(f"other: its unit is {theirs}, that of `measure` is {mine}")
+        return self
 
     @model_validator(mode="after")
     def _margin_has_a_reason(self) -> Superiority:
@@ -349,7 +396,8 @@ class Group(Config):
     measure: AnyMeasure
     """What is measured."""
     where: Labels = {}
-    """Only the study's variants with these values; all of them if none is given."""
+    """Only the study's variants with these values (of an axis one, or a list of several); all of
+    them if none is given."""
 
 
 class Spread(Part):
@@ -373,7 +421,8 @@ class Ranking(Part):
     late: AnyMeasure
     """What it is to foretell."""
     where: Labels = {}
-    """Only the study's variants with these values; all of them if none is given."""
+    """Only the study's variants with these values (of an axis one, or a list of several); all of
+    them if none is given."""
     above: Annotated[float, NoBool, Field(ge=-1, lt=1)]
     """The correlation that must be exceeded."""
     why: str

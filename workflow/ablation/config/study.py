@@ -63,6 +63,36 @@ class Heatmap(Config):
     _metric = field_validator("metric")(_drawn_metric)
 
 
+class Importance(Config):
+    """How much of the variance each axis of the grid, each pair of axes and the noise between seeds
+    explain. A grid of two or more axes gets one named `importance` by itself."""
+
+    kind: Literal["importance"]
+    metric: str = "val_top1"
+    title: str = "Importance of the axes"
+
+    _metric = field_validator("metric")(_drawn_metric)
+
+
+class Pareto(Config):
+    """A metric of which more is better against what it costs: a point a variant, and which are on
+    the front. Where costs may not be compared, the report says why in its place."""
+
+    kind: Literal["pareto"]
+    metric: str = "val_top1"
+    cost: Literal["images_seen", "seconds", "energy_j"]
+    """`images_seen` (epochs times training images) needs no clock, and one model and image size;
+    `seconds` of training, and `energy_j`, want cells that ran alone on equal hardware."""
+    title: str
+
+    @field_validator("metric")
+    @classmethod
+    def _more_is_better(cls, name: str) -> str:
+        if METRICS[_drawn_metric(name)].better != "higher":
+            raise ValueError(f"{name}: a front is of a metric of which more is better")
+        return name
+
+
 class RangeCurves(Config):
     """The training loss over the learning rate, of a study of the kind `lr_range`."""
 
@@ -81,7 +111,9 @@ class LoaderRates(Config):
     """Axis told apart by panels side by side."""
 
 
-Figure = Annotated[Curves | Heatmap | RangeCurves | LoaderRates, Field(discriminator="kind")]
+Figure = Annotated[
+    Curves | Heatmap | Importance | Pareto | RangeCurves | LoaderRates, Field(discriminator="kind")
+]
 
 
 class RangeTest(Config):
@@ -323,6 +355,17 @@ class StudyConfig(Described):
             raise ValueError(f"'{taken[0]}' is set by `range` in a range test")
 
     @model_validator(mode="after")
+    def _figures_have_their_data(self) -> StudyConfig:
+        for name, figure in self.figures.items():
+            if isinstance(figure, Importance) and not self.crossed:
+                raise ValueError(f"figures.{name}: importance is of a grid of two or more axes")
+            if isinstance(figure, Pareto) and self.kind != "grid":
+                raise ValueError(f"figures.{name}: a front is of a study of the kind grid")
+            if name == "importance" and self.crossed and not isinstance(figure, Importance):
+                raise ValueError("figures.importance: the name of the figure that a grid gets")
+        return self
+
+    @model_validator(mode="after")
     def _axes_exist(self) -> StudyConfig:
         for name, figure in self.figures.items():
             for key in ("colour", "style", "panel", "x", "y"):
@@ -331,6 +374,19 @@ class StudyConfig(Described):
                     hint = nearest(axis, self.grid)
                     raise ValueError(f"figures.{name}.{key}: no axis '{axis}' in grid{hint}")
         return self
+
+    @property
+    def crossed(self) -> bool:
+        """Whether two or more axes of a grid that trains are crossed."""
+        return self.kind == "grid" and sum(len(values) > 1 for values in self.grid.values()) > 1
+
+    @property
+    def all_figures(self) -> dict[str, Figure]:
+        """The study's figures, and the importance of its axes where it draws none itself."""
+        own = any(isinstance(figure, Importance) for figure in self.figures.values())
+        if not self.crossed or own:
+            return dict(self.figures)
+        return {**self.figures, "importance": Importance(kind="importance")}
 
     @property
     def seed_list(self) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from ..config.base import NonNegative, Positive
-from .base import Beta, Optimizer, OptimizerState, zero_slots
+from .base import Beta, Optimizer, OptimizerState, Update
 
 if TYPE_CHECKING:
     import torch
@@ -34,30 +34,22 @@ class Adadelta(Optimizer):
 class AdadeltaState(OptimizerState):
     """Mean squared gradients and mean squared updates."""
 
-    def fresh(self, parameter: torch.nn.Parameter) -> dict[str, torch.Tensor]:
-        return zero_slots(parameter, "square_avg", "acc_delta", "step")
+    def names(self) -> tuple[str, ...]:
+        return ("square_avg", "acc_delta", "step")
 
-    def update(
-        self,
-        parameters: list[torch.Tensor],
-        grads: list[torch.Tensor],
-        slots: dict[str, list[torch.Tensor]],
-        *,
-        weight_decay: float,
-        lr: float,
-    ) -> None:
+    def update(self, given: Update) -> None:
         from torch.optim.adadelta import adadelta
 
         adadelta(
-            parameters,
-            grads,
-            slots["square_avg"],
-            slots["acc_delta"],
-            slots["step"],
-            foreach=parameters[0].is_cuda,
-            lr=lr,
+            given.parameters,
+            given.grads,
+            given.slots["square_avg"],
+            given.slots["acc_delta"],
+            given.slots["step"],
+            foreach=given.foreach,
+            lr=given.lr,
             rho=self.options.rho,
             eps=self.options.eps,
-            weight_decay=weight_decay,
+            weight_decay=given.weight_decay,
             maximize=False,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from ..config.base import NonNegative, Positive
-from .base import Betas, Optimizer, OptimizerState, zero_slots
+from .base import Betas, Optimizer, OptimizerState, Update
 
 if TYPE_CHECKING:
     import torch
@@ -38,34 +38,26 @@ class AdamState(OptimizerState):
         super().__init__(model, options)
         self.decoupled = decoupled
 
-    def fresh(self, parameter: torch.nn.Parameter) -> dict[str, torch.Tensor]:
-        return zero_slots(parameter, "exp_avg", "exp_avg_sq", "step")
+    def names(self) -> tuple[str, ...]:
+        return ("exp_avg", "exp_avg_sq", "step")
 
-    def update(
-        self,
-        parameters: list[torch.Tensor],
-        grads: list[torch.Tensor],
-        slots: dict[str, list[torch.Tensor]],
-        *,
-        weight_decay: float,
-        lr: float,
-    ) -> None:
+    def update(self, given: Update) -> None:
         from torch.optim.adam import adam
 
         adam(
-            parameters,
-            grads,
-            slots["exp_avg"],
-            slots["exp_avg_sq"],
+            given.parameters,
+            given.grads,
+            given.slots["exp_avg"],
+            given.slots["exp_avg_sq"],
             [],
-            slots["step"],
-            foreach=parameters[0].is_cuda,
+            given.slots["step"],
+            foreach=given.foreach,
             decoupled_weight_decay=self.decoupled,
             amsgrad=False,
             beta1=self.options.betas[0],
             beta2=self.options.betas[1],
-            lr=lr,
-            weight_decay=weight_decay,
+            lr=given.lr,
+            weight_decay=given.weight_decay,
             eps=self.options.eps,
             maximize=False,
         )

@@ -51,6 +51,22 @@ class Group(NamedTuple):
     parameters: list[torch.nn.Parameter]
 
 
+class Update(NamedTuple):
+    """What one update is made of: parameters of a group that all have a gradient."""
+
+    parameters: list[torch.Tensor]
+    grads: list[torch.Tensor]
+    slots: dict[str, list[torch.Tensor | None]]
+    """What is remembered of them, by name."""
+    weight_decay: float
+    lr: float
+
+    @property
+    def foreach(self) -> bool:
+        """Whether torch's many-tensor kernels are used: on a GPU."""
+        return self.parameters[0].is_cuda
+
+
 class OptimizerState:
     """Parameters with weight decays and learning rates, and what the optimizer remembers of each.
 
@@ -65,24 +81,22 @@ class OptimizerState:
         self.groups = parameter_groups(model, options)
         self.slots = [[self.fresh(p) for p in group.parameters] for group in self.groups]
 
-    def fresh(self, parameter: torch.nn.Parameter) -> dict[str, torch.Tensor | None]:
-        """What is remembered of a parameter before its first step: the same names for each.
+    def names(self) -> tuple[str, ...]:
+        """What is remembered of each parameter, as zeros before its first step.
 
-        A slot named `step` is a count, and stays on the CPU.
+        Of its shape each; `step` is a count, and stays on the CPU.
         """
         raise NotImplementedError
 
-    def update(
-        self,
-        parameters: list[torch.Tensor],
-        grads: list[torch.Tensor],
-        slots: dict[str, list[torch.Tensor | None]],
-        *,
-        weight_decay: float,
-        lr: float,
-    ) -> None:
-        """One update, in place, of parameters that all have a gradient; tensors in `slots` may be
-        changed or replaced. On a GPU torch's many-tensor kernels are used (`foreach`)."""
+    def fresh(self, parameter: torch.nn.Parameter) -> dict[str, torch.Tensor | None]:
+        """What is remembered of a parameter before its first step: the same names for each."""
+        import torch
+
+        zeros = {name: torch.zeros_like(parameter, requires_grad=False) for name in self.names()}
+        return zeros | {name: torch.tensor(0.0) for name in zeros if name == "step"}
+
+    def update(self, given: Update) -> None:
+        """One update, in place; tensors in `slots` may be changed or replaced."""
         raise NotImplementedError
 
     def step(self, lr: float) -> None:
@@ -97,11 +111,13 @@ class OptimizerState:
                     continue
                 slots = {name: [memory[i][name] for i in active] for name in memory[active[0]]}
                 self.update(
-                    [parameters[i] for i in active],
-                    [parameters[i].grad for i in active],
-                    slots,
-                    weight_decay=group.weight_decay,
-                    lr=lr * group.lr_scale,
+                    Update(
+                        [parameters[i] for i in active],
+                        [parameters[i].grad for i in active],
+                        slots,
+                        group.weight_decay,
+                        lr * group.lr_scale,
+                    )
                 )
                 for name, values in slots.items():
                     for i, value in zip(active, values, strict=True):
@@ -135,14 +151,6 @@ class OptimizerState:
         if set(scales) != {1.0}:
             counts["by_lr_scale"] = [{"lr_scale": k, "scalars": n} for k, n in scales.items()]
         return counts
-
-
-def zero_slots(parameter: torch.nn.Parameter, *names: str) -> dict[str, torch.Tensor]:
-    """Zeros of the parameter's shape under each name; under `step` a count of zero, on the CPU."""
-    import torch
-
-    zeros = {name: torch.zeros_like(parameter, requires_grad=False) for name in names}
-    return zeros | {name: torch.tensor(0.0) for name in names if name == "step"}
 
 
 def parameter_groups(model: torch.nn.Module, options: Optimizer) -> list[Group]:

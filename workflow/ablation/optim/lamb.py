@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import model_validator
 
 from ..config.base import NonNegative, Positive
-from .base import Betas, Optimizer, OptimizerState, zero_slots
+from .base import Betas, Optimizer, OptimizerState, Update
 
 if TYPE_CHECKING:
     import torch
@@ -109,8 +109,8 @@ class LambState(OptimizerState):
         self.steps = 0
         self.divisor: torch.Tensor | None = None
 
-    def fresh(self, parameter: torch.nn.Parameter) -> dict[str, torch.Tensor]:
-        return zero_slots(parameter, "exp_avg", "exp_avg_sq")
+    def names(self) -> tuple[str, ...]:
+        return ("exp_avg", "exp_avg_sq")
 
     def step(self, lr: float) -> None:
         self.steps += 1
@@ -119,27 +119,19 @@ class LambState(OptimizerState):
         self.divisor = clip_divisor(grads, max_grad_norm=limit) if limit and grads else None
         super().step(lr)
 
-    def update(
-        self,
-        parameters: list[torch.Tensor],
-        grads: list[torch.Tensor],
-        slots: dict[str, list[torch.Tensor]],
-        *,
-        weight_decay: float,
-        lr: float,
-    ) -> None:
+    def update(self, given: Update) -> None:
         lamb(
-            parameters,
-            grads,
-            slots["exp_avg"],
-            slots["exp_avg_sq"],
+            given.parameters,
+            given.grads,
+            given.slots["exp_avg"],
+            given.slots["exp_avg_sq"],
             divisor=self.divisor,
             step=self.steps,
             betas=self.options.betas,
             eps=self.options.eps,
-            weight_decay=weight_decay,
-            adapt=weight_decay != 0 or self.options.always_adapt,
-            lr=lr,
+            weight_decay=given.weight_decay,
+            adapt=given.weight_decay != 0 or self.options.always_adapt,
+            lr=given.lr,
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from ..config.base import NonNegative, Positive
-from .base import Beta, Optimizer, OptimizerState, zero_slots
+from .base import Beta, Optimizer, OptimizerState, Update
 
 if TYPE_CHECKING:
     import torch
@@ -39,35 +39,25 @@ class RMSprop(Optimizer):
 class RMSpropState(OptimizerState):
     """Mean squared gradients and, where the options want them, mean gradients and momenta."""
 
-    def fresh(self, parameter: torch.nn.Parameter) -> dict[str, torch.Tensor]:
-        names = ["square_avg", "step"]
-        names += ["grad_avg"] if self.options.centered else []
-        names += ["momentum"] if self.options.momentum > 0 else []
-        return zero_slots(parameter, *names)
+    def names(self) -> tuple[str, ...]:
+        centred = ("grad_avg",) if self.options.centered else ()
+        return ("square_avg", "step", *centred, *(("momentum",) if self.options.momentum else ()))
 
-    def update(
-        self,
-        parameters: list[torch.Tensor],
-        grads: list[torch.Tensor],
-        slots: dict[str, list[torch.Tensor]],
-        *,
-        weight_decay: float,
-        lr: float,
-    ) -> None:
+    def update(self, given: Update) -> None:
         from torch.optim.rmsprop import rmsprop
 
         rmsprop(
-            parameters,
-            grads,
-            slots["square_avg"],
-            slots.get("grad_avg", []),
-            slots.get("momentum", []),
-            slots["step"],
-            foreach=parameters[0].is_cuda,
-            lr=lr,
+            given.parameters,
+            given.grads,
+            given.slots["square_avg"],
+            given.slots.get("grad_avg", []),
+            given.slots.get("momentum", []),
+            given.slots["step"],
+            foreach=given.foreach,
+            lr=given.lr,
             alpha=self.options.alpha,
             eps=self.options.eps,
-            weight_decay=weight_decay,
+            weight_decay=given.weight_decay,
             momentum=self.options.momentum,
             centered=self.options.centered,
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import model_validator
 
-from .base import Beta, Optimizer, OptimizerState
+from .base import Beta, Optimizer, OptimizerState, Update
 
 if TYPE_CHECKING:
     import torch
@@ -41,26 +41,18 @@ class SGDState(OptimizerState):
     def fresh(self, parameter: torch.nn.Parameter) -> dict[str, torch.Tensor | None]:
         return {"momentum": None}  # the first gradient itself
 
-    def update(
-        self,
-        parameters: list[torch.Tensor],
-        grads: list[torch.Tensor],
-        slots: dict[str, list[torch.Tensor | None]],
-        *,
-        weight_decay: float,
-        lr: float,
-    ) -> None:
+    def update(self, given: Update) -> None:
         from torch.optim.sgd import sgd
 
         sgd(
-            parameters,
-            grads,
-            slots["momentum"],
-            weight_decay=weight_decay,
+            given.parameters,
+            given.grads,
+            given.slots["momentum"],
+            weight_decay=given.weight_decay,
             momentum=self.options.momentum,
-            lr=lr,
+            lr=given.lr,
             dampening=0.0,
             nesterov=self.options.nesterov,
             maximize=False,
-            foreach=parameters[0].is_cuda,
+            foreach=given.foreach,
         )

@@ -82,10 +82,10 @@ class Schedule(Technique):
 
     def refuse_unreached(self, epochs: float) -> None:
         """ValueError if something of the schedule does not fit a training of `epochs` epochs."""
-        if self.warmup_epochs > epochs:
+        if self.warmup_epochs >= epochs:
             raise ValueError(
-                f"schedule.warmup_epochs ({self.warmup_epochs:g}) is longer than the "
-                f"training (epochs: {epochs})"
+                f"schedule.warmup_epochs ({self.warmup_epochs:g}) leaves no epoch after it "
+                f"(epochs: {epochs}): the schedule itself would never act"
             )
         if self.cooldown_epochs > 0 and self.warmup_epochs + self.cooldown_epochs >= epochs:
             raise ValueError(

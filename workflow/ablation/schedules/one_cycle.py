@@ -37,7 +37,7 @@ def one_cycle(
 class OneCycle(Schedule):
     """Rises to the learning rate `lr` and falls to nearly nothing: super-convergence.
 
-    Smith and Topin 2018 (arXiv 1708.07120, section 3), Smith 2018 (arXiv 1803.09820, section 4.1),
+    Smith and Topin 2018 (arXiv 1708.07120), Smith 2018 (arXiv 1803.09820, section 4.1),
     with the options and the two phases of torch's OneCycleLR. torch puts the peak and the end one
     step earlier (its last step has the lowest rate); here, as in `cosine`, the end of the curve is
     the end of the training. Left out: the opposite cycle of the momentum (torch's `cycle_momentum`;

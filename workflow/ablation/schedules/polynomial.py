@@ -16,9 +16,9 @@ def polynomial(progress: float, *, power: float, final_ratio: float) -> float:
 class Polynomial(Schedule):
     """Falls to `final_ratio` of the learning rate as a power of the share that is left.
 
-    Liu et al. 2015, ParseNet (arXiv 1506.04579, section 4: the "poly" policy, power 0.9); with
-    power 1 the linear decay of Goyal et al.'s and NVIDIA's ImageNet recipes. The decay spans the
-    epochs after the warmup.
+    Liu et al. 2015, ParseNet (arXiv 1506.04579: the "poly" policy, power 0.9); with power 1 the
+    linear decay of You et al. 2020 (arXiv 1904.00962, section 4.1). The decay spans the epochs
+    after the warmup.
     """
 
     name: Literal["polynomial"] = "polynomial"

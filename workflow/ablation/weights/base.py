@@ -22,6 +22,10 @@ class Weights(Technique):
         """
         return None
 
+    def classes(self) -> int | None:
+        """Number of classes that the weights tell apart; None where only loading them tells."""
+        return None
+
     def file(self, cells: Path) -> Path:
         """The file that holds the weights; cells: folder of all cells' results."""
         raise NotImplementedError

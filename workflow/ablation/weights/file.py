@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
+from ._header import head_classes
 from .base import Weights
 
 
@@ -35,6 +36,9 @@ class WeightsFile(Weights):
 
     def missing(self) -> str | None:
         return None if Path(self.path).is_file() else f"{self.path}: the weights are not there"
+
+    def classes(self) -> int | None:
+        return head_classes(self.file(Path()))
 
     def file(self, cells: Path) -> Path:
         return Path(self.path)

@@ -9,6 +9,7 @@ from pydantic import AfterValidator
 
 from ..errors import nearest
 from ..models.zoo import arch_names
+from ._header import head_classes
 from .base import Weights
 
 FOLDER = Path("weights")
@@ -45,6 +46,9 @@ class TimmWeights(Weights):
             f"{path}: the weights are not there; put the file model.safetensors of timm's "
             f"'{self.arch}' at this path"
         )
+
+    def classes(self) -> int | None:
+        return head_classes(self.file(Path()))
 
     def file(self, cells: Path) -> Path:
         return FOLDER / f"{self.arch}.safetensors"

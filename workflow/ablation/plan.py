@@ -1,0 +1,195 @@
+"""What a plan is made of: datasets, variants, cells, and a study with all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from .claim_plan import PlannedClaim
+from .config.dataset import DatasetConfig, DatasetLock
+from .config.load import validate
+from .config.recipe import CellConfig, RecipeConfig, Training
+from .config.resources import Resources, Site, combined
+from .config.scale import ScaleConfig
+from .config.study import LoaderTest, StudyConfig
+from .dataset_id import beton_digest
+from .errors import ConfigError, nearest
+from .identity import digest
+from .weights.base import Weights
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset with its lock, as planning knows it."""
+
+    name: str
+    config: DatasetConfig
+    lock: DatasetLock
+
+    @cached_property
+    def digest(self) -> str:
+        """Identity of the converted dataset: the lock and the writer's options."""
+        return beton_digest(self.lock, self.config.writer)
+
+    @property
+    def directory(self) -> str:
+        """Where its betons lie, below `results/`."""
+        return f"data/{self.name}-{self.digest}"
+
+    def images(self, split: str, share: float) -> int:
+        """Number of images in a stratified share of a split, as the readers choose it."""
+        if share >= 1:
+            return getattr(self.lock, split).images
+        return sum(max(1, int(n * share + 1e-9)) for n in getattr(self.lock, split).per_class)
+
+    @property
+    def resident_bytes(self) -> int:
+        """Bytes of all images as raw pixels, an upper bound of what a resident cell holds."""
+        return 3 * (self.lock.train.pixels + self.lock.val.pixels)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One point of a study: a row of its table."""
+
+    label: str
+    axes: dict[str, Any]
+    """Axis -> value as the study names it; `{"row": name}` for a named row."""
+    document: Training
+    """As the document has it."""
+    training: Training
+    """As it is run at this scale."""
+    loader: LoaderTest | None = None
+    """Of a loader benchmark: from where it reads, and with how many workers."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One variant with one seed: one training job."""
+
+    id: str
+    variant: Variant
+    config: CellConfig
+    dataset: Dataset
+    parents: tuple[Cell, ...] = ()
+    """Cells whose weights this one needs: its teacher, what it starts from; trained first."""
+    needed: bool = False
+    """Whether the plan holds it for its weights alone; it is then a variant of another study."""
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """A study at a scale: its variants and its cells."""
+
+    name: str
+    scale_name: str
+    config: StudyConfig
+    scale: ScaleConfig
+    recipe: RecipeConfig
+    variants: tuple[Variant, ...]
+    baseline: Variant
+    cells: tuple[Cell, ...]
+    claims: tuple[PlannedClaim, ...] = ()
+
+    @cached_property
+    def digest(self) -> str:
+        """Of all that tables, figures and report show of the plan: texts, variants and cells.
+
+        Comments, the order of keys and what a job asks of the cluster are no part of it.
+        """
+        datasets = {c.dataset.name: c.dataset.config.model_dump(mode="json") for c in self.cells}
+        return digest(
+            [
+                self.config.model_dump(mode="json", exclude={"resources"}),
+                self.recipe.model_dump(mode="json", exclude={"resources"}),
+                self.scale.model_dump(mode="json", exclude={"resources"}),
+                datasets,
+                [[c.id, c.variant.label] for c in self.cells],
+                *([[c.summary for c in self.claims]] if self.claims else []),
+            ]
+        )
+
+    @cached_property
+    def parents(self) -> tuple[Cell, ...]:
+        """Every cell whose weights a cell of this study needs, and those that these need."""
+        found: dict[str, Cell] = {}
+        todo = [parent for cell in self.cells for parent in cell.parents]
+        while todo:
+            parent = todo.pop()
+            if parent.id not in found:
+                found[parent.id] = parent
+                todo += parent.parents
+        return tuple(found.values())
+
+    def missing_files(self, trained: Path) -> list[str]:
+        """One line for each file of weights that is not there, with where to put it, and for each
+        that knows other classes than the dataset.
+
+        trained: folder of all cells' results; a trained cell needs its file no more.
+        """
+        lines: dict[str, None] = {}
+        for cell in (*self.cells, *self.parents):
+            if (trained / cell.id / "metrics.json").exists():
+                continue
+            for key, weights in given_weights(cell.config).items():
+                if (line := weights.missing() or _other_classes(cell, key, weights)) is not None:
+                    lines[f"{cell.variant.label}: {key}: {line}"] = None
+        return list(lines)
+
+    def resources(self, site: Site) -> Resources:
+        """What a cell asks of the cluster: the site's, the scale's, the recipe's, the study's."""
+        parts = (self.recipe.resources, self.config.resources)
+        otherwise = [part[self.scale_name] for part in parts if self.scale_name in part]
+        content = combined(site, self.scale.resources, *otherwise)
+        where = f"resources of study {self.name} at scale {self.scale_name}"
+        if self.config.kind == "loader":
+            return validate(Resources, content | {"gpus": 0, "gpu_model": None}, where)
+        found = validate(Resources, content, where)
+        for ranks in {cell.config.compute.ranks for cell in self.cells}:
+            if found.gpus and found.gpus != ranks:
+                raise ConfigError(
+                    f"{where}: gpus is {found.gpus}, but compute.ranks of its cells is {ranks}: "
+                    "each rank has a GPU of its own"
+                )
+        return found
+
+    def check_media(self, media: Mapping[str, str]) -> None:
+        """ConfigError when a loader benchmark reads from a medium that the site does not name."""
+        for variant in self.variants:
+            medium = variant.loader and variant.loader.medium
+            if medium is not None and medium not in media:
+                raise ConfigError(
+                    f"study {self.name}, {variant.label}: `media` of config.yaml has no "
+                    f"'{medium}'{nearest(medium, media)}"
+                )
+
+    def cell(self, cell: str) -> Cell:
+        """The cell of an id, of the study or one that it needs; ConfigError when there is none."""
+        for candidate in (*self.cells, *self.parents):
+            if candidate.id == cell:
+                return candidate
+        raise ConfigError(f"study {self.name} at scale {self.scale_name} has no cell {cell}")
+
+
+def given_weights(training: Training) -> dict[str, Weights]:
+    """Dotted key -> where weights come from that a training is given."""
+    found: dict[str, Weights] = {}
+    if training.pretrained is not None:
+        found["pretrained.weights"] = training.pretrained.weights
+    if training.distill is not None:
+        found["distill.teacher"] = training.distill.teacher
+    return found
+
+
+def _other_classes(cell: Cell, key: str, weights: Weights) -> str | None:
+    """What is wrong with the classes of given weights, as far as the file itself tells."""
+    if key == "pretrained.weights" and cell.config.pretrained.head == "new":
+        return None
+    theirs, ours = weights.classes(), len(cell.dataset.lock.classes)
+    if theirs in (None, ours):
+        return None
+    hint = "; `head: new` gives the cell a head of its own" if key == "pretrained.weights" else ""
+    return f"{weights.label} knows {theirs} classes, {cell.dataset.name} has {ours}{hint}"
