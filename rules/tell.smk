@@ -4,6 +4,7 @@ import time
 
 from ablation.causes import failed_stages, failures
 from ablation.record import release
+from snakemake.logging import logger
 
 BEGAN = time.time()
 SLURM_LOGS = Path(".snakemake/slurm_logs")
@@ -29,7 +30,8 @@ def begin():
         return
     from ablation.watch import Watch
 
-    watch = Watch(list(PLANS.values()), Path("results"), SLURM_LOGS, at_once())
+    # By its logger, as Snakemake writes a line in two parts and another one could come between.
+    watch = Watch(PLANS.values(), Path("results"), SLURM_LOGS, at_once(), logger.info)
     WATCH.append(watch)
     watch.start()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -23,11 +22,12 @@ class Watch(threading.Thread):
 
     at_once: cells that can run side by side. What they get done together, with the time between
     jobs and in a cluster's queue, is measured as soon as enough of them have ended.
+    say: where a line goes.
     """
 
     def __init__(
         self, plans: Iterable[StudyPlan], results: Path, slurm_logs: Path, at_once: int,
-        say: Callable[[str], None] = lambda line: tell_all(f"{line}\n"),
+        say: Callable[[str], None],
     ) -> None:  # fmt: skip
         super().__init__(daemon=True, name="watch")
         self.named = cells_of(plans)
@@ -92,12 +92,6 @@ class Watch(threading.Thread):
             return self.at_once
         passed = sum(self.pace.seconds(self.cells[cell]) or 0.0 for cell in mine)
         return min(self.at_once, passed / (time.monotonic() - self.began))
-
-
-def tell_all(text: str) -> None:
-    """Write whole lines at once: Snakemake writes to the same place from other threads."""
-    sys.stderr.write(text)
-    sys.stderr.flush()
 
 
 def modified(path: Path) -> float:
