@@ -113,10 +113,11 @@ def test_after_a_restart_earlier_cells_count_and_a_failed_one_is_named(folder, d
     ids = project.cells(folder, "plain")
     bad, good = ids[("lr=0.1", 0)], ids[("lr=0.01", 0)]
     results = folder / "results"
+    results, start = folder / "results", "    cell = find_cell(args)\n"
     for cell in (bad, good):
         shutil.rmtree(results / "cells" / cell)
-    shutil.rmtree(results / "checkpoints" / bad, ignore_errors=True)
-    (results / "checkpoints" / bad).write_text("where its checkpoints would lie\n")
+    broken = f"{start}    if cell.id == {bad!r}:\n        raise UserError('its node has no disk')\n"
+    project.edit(folder, "workflow/train_cell.py", start, broken)
     run = project.snakemake(
         folder, "--quiet", "rules", "progress", "--config", "studies=all", check=False
     )
@@ -127,12 +128,12 @@ def test_after_a_restart_earlier_cells_count_and_a_failed_one_is_named(folder, d
     assert re.search(r"about \d+ (s|min) of training left", lines[0])
     assert lines[-1] == "3 of 4 cells done, 1 failed"
     (said,) = [line for line in run.stderr.splitlines() if line.startswith("failed: cell")]
-    assert f"cell {bad} (plain, lr=0.1, seed 0): " in said
-    assert said.endswith(f"; log: results/logs/train/{bad}.log")
+    log = f"results/logs/train/{bad}.log"
+    assert said == f"failed: cell {bad} (plain, lr=0.1, seed 0): its node has no disk; log: {log}"
     again = "snakemake --cores all --config scale=smoke studies=all partial=true"
     assert again in run.stderr
 
-    (results / "checkpoints" / bad).unlink()
+    project.edit(folder, "workflow/train_cell.py", broken, start)
     run = project.snakemake(folder, "--config", "studies=all")
     assert told(run)[0].startswith("3 of 4 cells done") and "failed" not in "".join(told(run))
     assert told(run)[-1] == "4 of 4 cells done"

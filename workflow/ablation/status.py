@@ -98,7 +98,9 @@ def _of_cell(base: dict[str, Any], results: Path, slurm_logs: Path) -> CellStatu
 
 def _starts(log: Path) -> bool:
     """Whether an attempt has begun a moment ago: its lease comes a second after its log."""
-    return len(causes.last_attempt(log)) < 2 and time.time() - log.stat().st_mtime < START_S
+    lines = causes.last_attempt(log)
+    said = len(lines) > 1 or any(line.startswith("error: ") for line in lines)
+    return not said and time.time() - log.stat().st_mtime < START_S
 
 
 def _finished(base: dict[str, Any], metrics: dict[str, Any], folder: Path) -> CellStatus:
