@@ -14,8 +14,6 @@ from ablation.errors import ConfigError
 from ablation.grid import Planner
 from ablation.plan import Cell
 
-from .test_studies_001_004 import write_lock
-
 CONFIG = configs.ROOT / "config"
 ALL = study_names(CONFIG, ("all",))
 
@@ -25,8 +23,8 @@ def planner(tmp_path_factory: pytest.TempPathFactory) -> Planner:
     """The shipped configuration with locks of the datasets that are not embedded."""
     config = tmp_path_factory.mktemp("locks") / "config"
     shutil.copytree(CONFIG, config)
-    write_lock(config, "imagenet", classes=1000, train=1281, val=50, pixels=200_000)
-    write_lock(config, "cifar10", classes=10, train=5000, val=1000, pixels=1024)
+    configs.write_lock(config, "imagenet", classes=1000, train=1281, val=50, pixels=200_000)
+    configs.write_lock(config, "cifar10", classes=10, train=5000, val=1000, pixels=1024)
     return Planner(config)
 
 

@@ -86,6 +86,16 @@ def test_what_they_get_done_together_is_measured(plan, tmp_path) -> None:
     assert one.side_by_side(done) == 2  # never more than can be
 
 
+def test_cells_of_an_earlier_run_do_not_speed_this_one_up(plan, tmp_path) -> None:
+    """All that it has done itself is nothing yet: as many side by side as there can be."""
+    for cell in plan.cells[:3]:
+        finish(tmp_path / "results", cell.id, start=20, epoch=20)
+    one, said = watch(plan, tmp_path)
+    one.began -= 3000
+    one.tell()
+    assert said[-1][10:] == "3 of 4 cells done; about 2 min of training left"  # 100 s
+
+
 def test_a_failure_of_an_earlier_run_is_tried_again(plan, tmp_path) -> None:
     log = tmp_path / f"results/logs/train/{plan.cells[0].id}.log"
     log.parent.mkdir(parents=True)

@@ -94,4 +94,4 @@ def seconds_left(
     left = [pace.left(cells[row.cell], row) for row in rows if row.state != "failed"]
     if any(seconds is None for seconds in left):
         return None
-    return max(sum(left) / max(at_once, 1), max(left, default=0.0))
+    return max(sum(left) / at_once, max(left, default=0.0))

@@ -91,7 +91,7 @@ class Watch(threading.Thread):
         if len(mine) < 2 * self.at_once:
             return self.at_once
         passed = sum(self.pace.seconds(self.cells[cell]) or 0.0 for cell in mine)
-        return min(self.at_once, passed / (time.monotonic() - self.began))
+        return min(self.at_once, passed / (time.monotonic() - self.began)) or self.at_once
 
 
 def modified(path: Path) -> float:
