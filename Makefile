@@ -1,7 +1,7 @@
 # Each target is one line to type; `make` alone lists them. `make setup` is part of every target that needs it and
 # takes no time once done.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-slurm demo status test test-fast test-slurm test-slurm-demo lint format bench schema lock clean distclean
+.PHONY: help setup setup-slurm demo studies known-scale status test test-fast test-slurm test-slurm-demo lint format bench schema lock clean distclean
 
 # An activated conda environment named as in environment.yaml is used as it is, else the one in .venv/.
 BIN := $(if $(filter ablation,$(CONDA_DEFAULT_ENV)),$(CONDA_PREFIX),.venv)/bin
@@ -9,6 +9,12 @@ BIN := $(if $(filter ablation,$(CONDA_DEFAULT_ENV)),$(CONDA_PREFIX),.venv)/bin
 ABSENT := $(if $(wildcard /dev/nvidia0),,--ignore=tests/gpu)
 # A file of tests runs in one process: what it builds once is shared by its tests.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+# A user writes STUDIES="a b", Snakemake reads a,b.
+COMMA := ,
+NO :=
+NAMED = $(subst $(NO) $(NO),$(COMMA),$(strip $(or $(STUDIES),all)))
+WORDS = $(subst $(COMMA), ,$(NAMED))
+SCALES = $(basename $(notdir $(wildcard config/scales/*.yaml)))
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 18
@@ -20,8 +26,16 @@ demo: setup ## Train the embedded studies and build the report
 	$(BIN)/snakemake --cores all
 	@echo "The report: results/report/index.html"
 
-status: setup ## Show where every cell stands (to watch: workflow/cell_status.py --watch)
-	@$(BIN)/python workflow/cell_status.py
+studies: known-scale setup ## Run every study at a scale: SCALE=smoke, demo, cifar or imagenet (STUDIES="a b": these, PROFILE=slurm: there)
+	$(BIN)/snakemake --cores all --quiet rules progress $(if $(PROFILE),--profile $(PROFILE)) --config scale=$(SCALE) studies=$(NAMED)
+	@$(BIN)/python tools/check_results.py --scale $(SCALE) --studies $(WORDS)
+	@echo "The report: results/report/index.html"
+
+known-scale:
+	@test -f "config/scales/$(SCALE).yaml" || { echo "SCALE is one of $(SCALES)$(if $(SCALE),; there is no '$(SCALE)')" >&2; exit 2; }
+
+status: setup ## Show where every cell stands (SCALE=, STUDIES= as above; to watch: workflow/cell_status.py --watch)
+	@$(BIN)/python workflow/cell_status.py $(if $(SCALE),--scale $(SCALE)) $(if $(STUDIES)$(SCALE),--studies $(WORDS))
 
 test: lint ## Check the style, then run all tests but those of minutes each
 	$(PYTEST) -rs -m "not long and not demo" $(ABSENT) tests

@@ -17,6 +17,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/tell.smk"
 include: "rules/cluster.smk"
 include: "rules/convert.smk"
 include: "rules/train.smk"
@@ -34,6 +35,10 @@ rule all:
         studies=all_studies(),
         selection=SELECTION,
         report=rules.build_report.output,
+
+
+onstart:
+    begin()
 
 
 onsuccess:

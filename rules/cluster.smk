@@ -1,16 +1,12 @@
-# What cells ask of a cluster, how they get there, and what is said at the end. Names are those of
-# rules/common.smk; docs/cluster.md tells how it plays together.
+# What cells ask of a cluster and how they get there. Names are those of rules/common.smk;
+# docs/cluster.md tells how it plays together.
 
 import signal
-import time
 
 from ablation import gpus
-from ablation.causes import failures
 from ablation.estimate import Estimates
-from ablation.record import release
 from ablation.slurm import mark_packed, packed
 
-BEGAN = time.time()
 ESTIMATES = Estimates((cell for _, cell in CELLS.values()), Path("results"))
 
 # Slurm warns every process of a job before its time limit: the cell saves its state and asks for the
@@ -90,20 +86,3 @@ def loader_cores(wildcards):
 def whole_node(wildcards, attempt):
     """Options of sbatch: a node with no other job on it, as times are the result."""
     return f"--exclusive {RESOURCES[cell_study(wildcards)].extra or ''}".strip()
-
-
-def finish():
-    """When the workflow ends: results that are there stay."""
-    for cell in CELLS:
-        release(Path(f"results/cells/{cell}"))
-
-
-def tell_failures():
-    """When the workflow ends with failures: each cell without a result, with the reason."""
-    finish()
-    names = {
-        c.id: f"{study}, {c.variant.label}, seed {c.config.seed}" for study, c in CELLS.values()
-    }
-    logs = Path(".snakemake/slurm_logs")
-    for line in failures(names, Path("results"), logs, since=BEGAN):
-        print(f"failed: {line}", file=sys.stderr)

@@ -6,22 +6,19 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 
-from ablation.config.load import check_workflow, find
+from ablation.config.load import check_workflow, find, study_names
 from ablation.errors import UserError
 from ablation.grid import Planner
 from ablation.identity import digest
 from snakemake.exceptions import WorkflowError
 
-# `--config studies=one` gives a plain text, `studies=one,two` too.
-if isinstance(config.get("studies"), str):
-    config["studies"] = [name.strip() for name in config["studies"].split(",")]
-
 try:
     SETTINGS = check_workflow(config)
     for _name in SETTINGS.data_paths:
         find(Path("config"), "datasets", _name, "config/config.yaml: data_paths")
+    STUDY_NAMES = study_names("config", SETTINGS.studies)
     # The second: studies whose own file says that this scale is none for them.
-    PLANS, NOT_RUN = Planner("config").plans(SETTINGS.studies, SETTINGS.scale)
+    PLANS, NOT_RUN = Planner("config").plans(STUDY_NAMES, SETTINGS.scale)
     MISSING = [m for p in PLANS.values() for m in p.missing_files(Path("results/cells"))]
     for _plan in PLANS.values():
         _plan.check_media(SETTINGS.media)
@@ -42,7 +39,7 @@ for _part in ("cells", "parents"):
 STUDIES = "results/studies/{scale}/{study}"
 
 # A file named by what the report is about: another choice of studies is another file.
-_selection = [SETTINGS.scale, list(SETTINGS.studies), *NOT_RUN.values()]
+_selection = [SETTINGS.scale, list(STUDY_NAMES), *NOT_RUN.values()]
 SELECTION = f"results/report/.selection-{digest(_selection)}"
 
 # `.venv/bin/snakemake` works without activating the environment: its python comes first.

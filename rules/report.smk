@@ -48,7 +48,7 @@ rule build_report:
         runtime=10,
     params:
         scale=SETTINGS.scale,
-        studies=list(SETTINGS.studies),
+        studies=list(STUDY_NAMES),
         folder=subpath(output.page, parent=True),
     shell:
         "python workflow/build_report.py"

@@ -15,9 +15,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from ablation.cli import run
-from ablation.config.load import check_workflow, read_yaml
+from ablation.config.load import check_workflow, read_yaml, study_names
+from ablation.errors import UserError
 from ablation.grid import Planner
-from ablation.status import STATES, CellStatus, duration, of_plans, totals
+from ablation.status import STATES, CellStatus, cells_of, duration, of_plans, totals
+from ablation.time_left import FINISHED, Pace
+from ablation.watch import left_text
 
 COLOURS = {"running": "green", "failed": "red", "diverged": "yellow", "stopped": "yellow"}
 
@@ -25,7 +28,7 @@ COLOURS = {"running": "green", "failed": "red", "diverged": "yellow", "stopped":
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--studies", nargs="+", help="default: those of config.yaml")
+    parser.add_argument("--studies", nargs="+", help="names, or all (default: config.yaml)")
     parser.add_argument("--scale", help="default: that of config.yaml")
     parser.add_argument("--only", nargs="+", choices=STATES, metavar="STATE",
                         help=f"states to list: {', '.join(STATES)}")  # fmt: skip
@@ -65,13 +68,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = check_workflow(read_yaml(args.config_dir / "config.yaml"))
     planner = Planner(args.config_dir)
     scale = args.scale or settings.scale
-    plans = [planner.plan(study, scale) for study in args.studies or settings.studies]
+    names = study_names(args.config_dir, args.studies or settings.studies)
+    plans, not_run = planner.plans(names, scale)
+    if not plans:
+        raise UserError("; ".join(not_run.values()))
+
+    cells = {cell.id: cell for cell, _ in cells_of(plans.values()).values()}
+    pace = Pace(args.results)
 
     def draw():
-        rows = of_plans(plans, args.results, args.results.parent / ".snakemake/slurm_logs")
+        rows = of_plans(plans.values(), args.results, args.results.parent / ".snakemake/slurm_logs")
         shown = [row for row in rows if not args.only or row.state in args.only]
         notes = [f"{row.cell} failed: {row.note}" for row in shown if row.state == "failed"]
-        return Group(table(shown), *notes, totals(rows))
+        for row in rows:
+            if row.state in FINISHED:
+                pace.learn(cells[row.cell])
+        side_by_side = sum(row.state == "running" for row in rows)
+        left = f"; {left_text(rows, cells, pace, side_by_side)}" if side_by_side else ""
+        return Group(table(shown), *notes, totals(rows) + left)
 
     # A file or a pipe has no width: nothing is folded there.
     console = Console(width=None if sys.stdout.isatty() else 240, highlight=False, markup=False)

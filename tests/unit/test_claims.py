@@ -130,6 +130,13 @@ def test_a_claim_that_cannot_be_tested_so_is_refused(tmp_path, change, message):
         Planner(config).plan("wrong", "demo")
 
 
+def test_no_claim_is_tested_at_a_trial_scale(tmp_path):
+    claim = {"number": 1, "parts": [GOOD], "scales": ["demo", "smoke"]}
+    planner = Planner(study_copy(tmp_path, "wrong", claims=[claim]))
+    with pytest.raises(ConfigError, match="claim 1: scales: smoke is a trial, its accuracies mean"):
+        planner.plan("wrong", "smoke")
+
+
 def test_the_plan_of_a_study_follows_the_words_of_its_claims(tmp_path):
     config = study_copy(tmp_path, "words")
     before = {s: Planner(config).plan(s, "demo").digest for s in (FIG1, "aime_fig2_decay_epoch")}

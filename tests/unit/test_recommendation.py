@@ -139,7 +139,7 @@ def test_tips_are_linked_to_their_study_and_are_plain_text():
     table = Table("empty", "caption", (Column("a"),), ())
     rest |= {"overview": table, "hardware": table, "versions": table, "time": table}
     rest |= {"scale": "demo", "scale_title": "demo", "trained": "", "not_run": None}
-    rest |= {"tally": None, "documents": [], "summary": [], "totals": {}}
+    rest |= {"trial": False, "tally": None, "documents": [], "summary": [], "totals": {}}
     page = HtmlRenderer().page("index", content | rest)
     assert '<section id="tips">' in page and page.count('<a href="studies/two.html">') == 2
     assert "<script>x" not in page and "&lt;script&gt;x" in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import configs
@@ -53,6 +54,18 @@ def test_each_state_is_told(plan: StudyPlan, tmp_path: Path) -> None:
     assert (row.state, row.note, row.epoch) == ("failed", "it broke", 2)
     said = status.totals(status.of_plans([plan], results, slurm))
     assert said == "4 cells: 1 waiting, 1 failed, 1 diverged, 1 done; 62 % of 16 epochs"
+
+
+def test_an_attempt_that_has_just_begun_runs_and_has_not_failed(plan, tmp_path: Path) -> None:
+    """Its lease comes seconds after its log; an error is a failure at once."""
+    log = tmp_path / f"logs/train/{plan.cells[0].id}.log"
+    for text, state in (("", "running"), ("x  === cell x: s ===\n", "running"),
+                        ("error: no disk\n", "failed")):  # fmt: skip
+        write(log, text)
+        assert status.of_plans([plan], tmp_path, tmp_path)[0].state == state
+    write(log, "x  === cell x: s ===\n")
+    os.utime(log, (1, 1))
+    assert status.of_plans([plan], tmp_path, tmp_path)[0].state == "failed"
 
 
 @pytest.mark.parametrize(

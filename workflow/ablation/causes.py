@@ -142,3 +142,29 @@ def failures(cells: dict[str, str], results: Path, slurm_logs: Path, since: floa
         if log.stat().st_mtime >= since:
             lines.append(f"cell {cell} ({name}): {of_log(log, slurm_logs)}; log: {log}")
     return lines
+
+
+def failed_stages(scale: str, studies: list[str], results: Path, since: float) -> list[str]:
+    """One line for each collected table, table, figure or verdict, and for the report, whose
+    program has run since a time and ended with an error: study, cause, log."""
+    logs = results / "logs"
+    jobs = {
+        logs / stage / scale / f"{study}.log": f"{stage} of study {study}"
+        for study in studies
+        for stage in ("collect", "tables", "figures", "claims")
+    }
+    jobs[logs / "report/report.log"] = "the report"
+    lines = []
+    for log, name in jobs.items():
+        if log.is_file() and log.stat().st_mtime >= since and (said := _last_error(log)):
+            lines.append(f"{name}: {said}; log: {log}")
+    return lines
+
+
+def _last_error(log: Path) -> str:
+    """What a program of seconds said when it failed; empty when it did not fail."""
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    said = [line for line in lines if line.startswith("error: ")]
+    if said:
+        return said[-1].removeprefix("error: ")
+    return lines[-1] if any(line.startswith("Traceback") for line in lines) else ""

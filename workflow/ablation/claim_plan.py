@@ -102,6 +102,8 @@ def plan_claims(
         if entry.untested:
             raise ConfigError(f"{at}: claims.yaml says that no study can test it: {entry.untested}")
         scale = plan.scale_name
+        if plan.scale.trial and scale in claim.scales:
+            raise ConfigError(f"{at}: scales: {scale} is a trial, its accuracies mean nothing")
         asked = [p for p in claim.parts if not p.scales or scale in p.scales]
         left_out = tuple(p.kind for p in claim.parts if p not in asked)
         found = {id(p): _questions(plan, p, at, match) for p in claim.parts}  # all are checked

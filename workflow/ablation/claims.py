@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from . import inference
 from .claim_plan import PlannedClaim, Question, Term
@@ -243,7 +243,7 @@ def _ranking(terms: list[tuple[int, tuple[float, float]]]) -> tuple[float, float
     early, late = _sides(terms)
     if early is None or late is None or len(set(early)) == 1 or len(set(late)) == 1:
         return UNKNOWN
-    found = float(stats.spearmanr(early, late).statistic)
+    found = float(scipy.stats.spearmanr(early, late).statistic)
     return found, found
 
 

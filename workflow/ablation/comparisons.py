@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from . import inference
 from .inference import Levels, Region
@@ -65,13 +65,13 @@ def compare(effects: np.ndarray, tests: int = 1, free: bool = False) -> Comparis
     low, high = map(float, inference.bounds(effects, effects, each, free))
     at = Levels(each, each)
     if inference.method(effects, effects, free):
-        p = float(stats.ttest_1samp(effects, 0).pvalue)
+        p = float(scipy.stats.ttest_1samp(effects, 0).pvalue)
         region = Region(0, math.inf) if mean > 0 else Region(-math.inf, 0)
         needed = inference.seeds_needed(mean, sd, region, at)
         least = inference.resolvable(sd, n, at, two_sided=False)
         return Comparison(n, mean, sd, low, high, p, min(1.0, tests * p), "t", least, needed)
     above, below = int((effects > 0).sum()), int((effects < 0).sum())
-    one_sided = [stats.binomtest(k, n, alternative="greater").pvalue for k in (above, below)]
+    one_sided = [scipy.stats.binomtest(k, n, alternative="greater").pvalue for k in (above, below)]
     p = min(1.0, 2 * float(min(one_sided)))  # a difference of zero speaks for neither side
     needed = inference.seeds_needed_by_ranks(above / n, below / n, at)
     return Comparison(n, mean, sd, low, high, p, min(1.0, tests * p), "ranks", NAN, needed)

@@ -51,14 +51,14 @@ class Estimates:
         self._like: dict[str, list[Cell]] = {}
         self._found: dict[str, Took | None] = {}
         for cell in cells:
-            self._like.setdefault(_work(cell), []).append(cell)
+            self._like.setdefault(work(cell), []).append(cell)
 
     def took(self, cell: Cell) -> Took | None:
         """What finished cells like this one took; None if there are none."""
-        work = _work(cell)
-        if work not in self._found:
-            self._found[work] = self._read(self._like.get(work, []))
-        return self._found[work]
+        like = work(cell)
+        if like not in self._found:
+            self._found[like] = self._read(self._like.get(like, []))
+        return self._found[like]
 
     def resources(self, asked: Resources, cell: Cell) -> Resources:
         """What to ask for: measured where it can be, within the maxima, else as it is set."""
@@ -77,7 +77,7 @@ class Estimates:
     def _read(self, cells: list[Cell]) -> Took | None:
         found = []
         for cell in cells:
-            if (took := _took(self.results, cell.id)) is not None:
+            if (took := of_cell(self.results, cell.id)) is not None:
                 found.append(took)
             if len(found) == _ENOUGH:
                 break
@@ -91,12 +91,12 @@ class Estimates:
         )
 
 
-def _work(cell: Cell) -> str:
+def work(cell: Cell) -> str:
     """Names cells that do the same work in an epoch."""
     return digest([cell.dataset.digest, cell.config.model_dump(mode="json", exclude=_FREE)])
 
 
-def _took(results: Path, cell: str) -> Took | None:
+def of_cell(results: Path, cell: str) -> Took | None:
     """What one cell took; None if it is not finished, or has no whole epoch."""
     folder = results / "cells" / cell
     try:

@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from .stats import CONFIDENCE, NAN
 
@@ -67,7 +67,7 @@ def _with_interval(found: Component, without: list[float]) -> Component:
     """The interval of a share from the shares without each seed (Tukey's pseudo-values)."""
     n = len(without)
     pseudo = n * found.share - (n - 1) * np.array(without)
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * float(pseudo.std(ddof=1))
+    half = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * float(pseudo.std(ddof=1))
     half /= math.sqrt(n)
     return found._replace(low=found.share - half, high=found.share + half)
 

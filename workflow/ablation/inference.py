@@ -33,7 +33,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy import optimize, stats
+import scipy
 
 POWER = 0.8
 MOST_SEEDS = 10_000
@@ -75,14 +75,14 @@ def t_bounds(values: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper bound of the mean, each wrong with probability alpha. values: (..., n)."""
     n = values.shape[-1]
     mean = values.mean(axis=-1)
-    half = stats.t.isf(alpha, n - 1) * values.std(axis=-1, ddof=1) / math.sqrt(n)
+    half = scipy.stats.t.isf(alpha, n - 1) * values.std(axis=-1, ddof=1) / math.sqrt(n)
     return mean - half, mean + half
 
 
 def rank_of_bound(n: int, alpha: float) -> int:
     """k so that the k-th smallest of n values is a lower bound of the median, wrong with
     probability alpha at most; 0 where n is too small for any."""
-    return int(np.sum(stats.binom.cdf(np.arange(n // 2 + 1), n, 0.5) <= alpha))
+    return int(np.sum(scipy.stats.binom.cdf(np.arange(n // 2 + 1), n, 0.5) <= alpha))
 
 
 def rank_bounds(low: np.ndarray, high: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
@@ -162,8 +162,8 @@ def t_power(distance: float, sd: float, n: int, alpha: float) -> float:
     """
     if sd == 0:
         return float(distance > 0)
-    limit = stats.t.isf(alpha, n - 1)
-    return float(stats.nct.sf(limit, n - 1, distance * math.sqrt(n) / sd))
+    limit = scipy.stats.t.isf(alpha, n - 1)
+    return float(scipy.stats.nct.sf(limit, n - 1, distance * math.sqrt(n) / sd))
 
 
 def tost_power(low: float, high: float, sd: float, n: int, alpha: float) -> float:
@@ -173,10 +173,10 @@ def tost_power(low: float, high: float, sd: float, n: int, alpha: float) -> floa
     Over the standard deviation that is seen (the chi-square distribution, at 2,000 quantiles): both
     bounds share it, so the two chances of missing may not simply be added.
     """
-    limit = stats.t.isf(alpha, n - 1)
+    limit = scipy.stats.t.isf(alpha, n - 1)
     quantiles = (np.arange(2000) + 0.5) / 2000
-    half = limit * np.sqrt(stats.chi2.ppf(quantiles, n - 1) / (n - 1))
-    each = [stats.norm.cdf(d * math.sqrt(n) / sd - half) for d in (low, high)]
+    half = limit * np.sqrt(scipy.stats.chi2.ppf(quantiles, n - 1) / (n - 1))
+    each = [scipy.stats.norm.cdf(d * math.sqrt(n) / sd - half) for d in (low, high)]
     return float(np.maximum(0, each[0] + each[1] - 1).mean())
 
 
@@ -195,8 +195,8 @@ def resolvable(sd: float, n: int, at: Levels, two_sided: bool, power: float = PO
         return t_power(distance, 1, n, at.support) - power
 
     # At a bound's own half-width the power is about a half, at ten times that far above 0.95.
-    most = 10 * (float(stats.t.isf(at.support, n - 1)) + 1) / math.sqrt(n)
-    return sd * float(optimize.brentq(missing, 0, most, xtol=1e-6))
+    most = 10 * (float(scipy.stats.t.isf(at.support, n - 1)) + 1) / math.sqrt(n)
+    return sd * float(scipy.optimize.brentq(missing, 0, most, xtol=1e-6))
 
 
 def seeds_needed(
@@ -236,7 +236,7 @@ def seeds_needed_by_ranks(
     def enough(n: int) -> bool:
         # Decided when fewer than k values lie on the other side.
         k = rank_of_bound(n, alpha)
-        return k > 0 and float(stats.binom.cdf(k - 1, n, 1 - share)) >= power
+        return k > 0 and float(scipy.stats.binom.cdf(k - 1, n, 1 - share)) >= power
 
     return _first(enough)
 

@@ -25,8 +25,6 @@ from .grid import Variant
 from .sentences import count, listed
 
 METRIC = "val_top1"
-NO_TIPS_AT = ("smoke",)
-"""Scales whose accuracies mean nothing."""
 LEAST_SEEDS = 3
 """With two, an interval stands on one degree of freedom, and on the normal distribution's tails."""
 NAMED = 4
@@ -52,7 +50,7 @@ def tips(data: StudyData, found: list[Verdict]) -> list[Tip]:
     """The tips of one study: on its variants, on each axis of a crossed grid on average over the
     others, and on what its claims show to make no difference. None of other kinds of studies."""
     plan = data.plan
-    if plan.config.kind != "grid" or plan.scale_name in NO_TIPS_AT:
+    if plan.config.kind != "grid" or plan.scale.trial:
         return []
     axes = [axis for axis, values in plan.config.grid.items() if len(values) > 1]
     setting = listed(axes) if axes and not plan.config.rows else "variant"
@@ -69,8 +67,8 @@ def summary(studies: list[StudyData], verdicts: Mapping[str, list[Verdict]]) -> 
     found = [tip for data in studies for tip in tips(data, verdicts[data.plan.name])]
     if not found:
         return {}
-    seeds = "Each tip names a wrong winner, or leaves the best variant out, with a probability of at "
-    seeds += "most 5 %. They hold for this scale, its data and its model."
+    seeds = "Each tip names a wrong winner, or leaves the best variant out, with a probability of "
+    seeds += "at most 5 %. They hold for this scale, its data and its model."
     return {
         "note": seeds,
         "carried": [tip for tip in found if tip.kind != "open"],

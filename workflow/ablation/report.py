@@ -119,6 +119,7 @@ def _front(
     return {
         "scale": place.scale,
         "scale_title": studies[0].plan.scale.title,
+        "trial": studies[0].plan.scale.trial,
         "notice": sentences.notice(trained or studies, place.scale, titles),
         "facts": _facts(studies, records),
         "hardware": hardware(records),

@@ -43,6 +43,11 @@ def count(n: int, noun: str) -> str:
 
 def notice(studies: list[StudyData], scale: str, titles: dict[str, str]) -> list[str]:
     """How far these numbers are from the documents' own. titles: dataset -> name for readers."""
+    if studies[0].plan.scale.trial:
+        return [
+            f"This is a {scale} run, which tries the workflow out: its accuracies mean nothing.",
+            "Whatever its tables, figures and sentences show is no evidence about any setting.",
+        ]
     variants = [v for data in studies for v in data.plan.variants]
     changed = []
     trains = [("", model_text), (" epochs", lambda t: f"{t.epochs}")]

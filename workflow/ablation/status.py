@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from . import causes, lease, progress
-from .grid import StudyPlan
+from .plan import Cell, StudyPlan
 
+START_S = 30.0
+"""Planning and a lease take a second or two, on a machine with other work ten."""
 STATES = ("running", "waiting", "stopped", "failed", "planned", "diverged", "done")
 
 
@@ -39,20 +42,30 @@ class CellStatus:
 
 
 def of_plans(plans: Iterable[StudyPlan], results: Path, slurm_logs: Path) -> list[CellStatus]:
-    """Every cell of some studies, each once, in the order of the plan."""
-    found: dict[str, CellStatus] = {}
+    """Every cell of some studies, each once, in the order of the plan; also those whose weights
+    they start from."""
+    return [of_cell(*named, results, slurm_logs) for named in cells_of(plans).values()]
+
+
+def cells_of(plans: Iterable[StudyPlan]) -> dict[str, tuple[Cell, str]]:
+    """Every cell of some studies by its id, with the first study that asks for it."""
+    found: dict[str, tuple[Cell, str]] = {}
     for plan in plans:
-        for cell in plan.cells:
-            if cell.id not in found:
-                base = {
-                    "cell": cell.id,
-                    "study": plan.name,
-                    "variant": cell.variant.label,
-                    "seed": cell.config.seed,
-                    "epochs": cell.config.epochs,
-                }
-                found[cell.id] = _of_cell(base, results, slurm_logs)
-    return list(found.values())
+        for cell in (*plan.cells, *plan.parents):
+            found.setdefault(cell.id, (cell, plan.name))
+    return found
+
+
+def of_cell(cell: Cell, study: str, results: Path, slurm_logs: Path) -> CellStatus:
+    """Where one cell stands."""
+    base = {
+        "cell": cell.id,
+        "study": study,
+        "variant": cell.variant.label,
+        "seed": cell.config.seed,
+        "epochs": cell.config.epochs,
+    }
+    return _of_cell(base, results, slurm_logs)
 
 
 def _of_cell(base: dict[str, Any], results: Path, slurm_logs: Path) -> CellStatus:
@@ -75,10 +88,19 @@ def _of_cell(base: dict[str, Any], results: Path, slurm_logs: Path) -> CellStatu
         rules = ("rule_train_cell", "rule_time_loader")
         sent = any((slurm_logs / rule / cell).is_dir() for rule in rules)
         return CellStatus(**base, state="waiting" if sent else "planned")
+    if _starts(log):
+        return CellStatus(**base, state="running")
     note = causes.of_log(log, slurm_logs)
     if note == causes.STOPPED:
         return CellStatus(**base, state="stopped")
     return CellStatus(**base, state="failed", note=note)
+
+
+def _starts(log: Path) -> bool:
+    """Whether an attempt has begun a moment ago: its lease comes a second after its log."""
+    lines = causes.last_attempt(log)
+    said = len(lines) > 1 or any(line.startswith("error: ") for line in lines)
+    return not said and time.time() - log.stat().st_mtime < START_S
 
 
 def _finished(base: dict[str, Any], metrics: dict[str, Any], folder: Path) -> CellStatus:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -157,3 +158,13 @@ def load_lock(config_dir: Path, name: str) -> DatasetLock:
 def check_workflow(content: Any, where: str = "config/config.yaml") -> WorkflowConfig:
     """The workflow's own settings, from what Snakemake has read and merged."""
     return validate(WorkflowConfig, content, where)
+
+
+def study_names(config_dir: Path | str, chosen: Sequence[str]) -> tuple[str, ...]:
+    """The studies that `studies` of the workflow's settings means: `all` is every file there is."""
+    if tuple(chosen) != ("all",):
+        return tuple(chosen)
+    found = sorted(path.stem for path in (Path(config_dir) / "studies").glob("*.yaml"))
+    if not found:
+        raise ConfigError(f"studies: all: there is no study in {Path(config_dir) / 'studies'}")
+    return tuple(found)

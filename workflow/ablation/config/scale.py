@@ -12,6 +12,9 @@ class ScaleConfig(Config):
 
     title: str
     """Name for readers."""
+    trial: bool = False
+    """Tries the workflow out: accuracies mean nothing. The report says so, and no claim is tested
+    at this scale."""
     datasets: dict[str, str] = {}
     """Dataset of the recipe -> dataset used here."""
     models: dict[str, AnyModel] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from ..errors import nearest
 from ..metrics import COLUMN_METRICS, EPOCH_METRICS, METRICS, TIME_METRICS
@@ -394,13 +394,29 @@ class StudyConfig(Described):
         return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
 
 
+def _listed(studies: Any) -> Any:
+    """Snakemake's `--config studies=a,b` is a text, and so is `studies: all`."""
+    if not isinstance(studies, str):
+        return studies
+    return [name.strip() for name in studies.split(",") if name.strip()]
+
+
+_NAMES = {"type": "array", "items": {"type": "string"}}
+Studies = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_listed),
+    WithJsonSchema({"anyOf": [_NAMES, {"const": "all"}]}),
+]
+
+
 class WorkflowConfig(Config):
     """`config/config.yaml`: what a plain `snakemake` runs, and where data lie."""
 
     scale: str
     """Name of a file in `config/scales/`."""
-    studies: tuple[str, ...]
-    """Names of files in `config/studies/`, in the order of the report."""
+    studies: Studies
+    """Names of files in `config/studies/`, in the order of the report; `all` for every one. Those
+    that a scale cannot carry are listed with their reason."""
     data_paths: dict[str, str] = {}
     """Dataset -> where its images lie at this site, instead of the path in its YAML."""
     media: dict[str, str] = {"shared": "results/data"}

@@ -1,0 +1,63 @@
+# What is said while the workflow runs and at its end. Names are those of rules/common.smk.
+
+import time
+
+from ablation.causes import failed_stages, failures
+from ablation.record import release
+from snakemake.logging import logger
+
+BEGAN = time.time()
+SLURM_LOGS = Path(".snakemake/slurm_logs")
+WATCH = []
+
+
+def at_once():
+    """Cells that can run side by side."""
+    settings = workflow.resource_settings
+    if workflow.remote_exec or not workflow.local_exec:
+        return settings.nodes or 1
+    most = (settings.cores or 1) // min(r.cpus for r in RESOURCES.values())
+    if "gpu" in workflow.global_resources and all(r.gpus for r in RESOURCES.values()):
+        most = min(
+            most, workflow.global_resources["gpu"] // min(r.gpus for r in RESOURCES.values())
+        )
+    return max(1, most)
+
+
+def begin():
+    """When the workflow starts: from now on, say how far it is."""
+    if SETTINGS.partial:  # nothing is trained
+        return
+    from ablation.watch import Watch
+
+    # By its logger, as Snakemake writes a line in two parts and another one could come between.
+    watch = Watch(PLANS.values(), Path("results"), SLURM_LOGS, at_once(), logger.info)
+    WATCH.append(watch)
+    watch.start()
+
+
+def finish():
+    """When the workflow ends: results that are there stay."""
+    for watch in WATCH:
+        watch.end()
+    for cell in CELLS:
+        release(Path(f"results/cells/{cell}"))
+
+
+def tell_failures():
+    """When the workflow ends with failures: what has no result, with the reason."""
+    finish()
+    names = {
+        c.id: f"{study}, {c.variant.label}, seed {c.config.seed}" for study, c in CELLS.values()
+    }
+    failed = failures(names, Path("results"), SLURM_LOGS, since=BEGAN)
+    failed += failed_stages(SETTINGS.scale, list(PLANS), Path("results"), since=BEGAN)
+    for line in failed:
+        print(f"failed: {line}", file=sys.stderr)
+    if failed:
+        chosen = ",".join(SETTINGS.studies)
+        print(
+            "The rest can be reported on: snakemake --cores all --config "
+            f"scale={SETTINGS.scale} studies={chosen} partial=true",
+            file=sys.stderr,
+        )
