@@ -98,7 +98,8 @@ def test_help_lists_every_target():
     out = subprocess.run(
         ["make", "--no-print-directory"], cwd=REPO, capture_output=True, text=True, check=True
     ).stdout
-    assert [line.split()[0] for line in out.splitlines()] == targets
+    listed = [target for target in targets if target != "known-scale"]  # a part of `studies`
+    assert [line.split()[0] for line in out.splitlines()] == listed
 
 
 # --- setup.sh ---------------------------------------------------------------------------------
