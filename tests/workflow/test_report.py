@@ -12,13 +12,16 @@ import subprocess
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import build_report
 import collect_study
+import configs
 import pytest
 import study_figures
 from synthetic import collected, study_copy
 
+from ablation import sentences
 from ablation.errors import DataError, UserError
 from ablation.grid import Planner
 from ablation.hover import hover
@@ -572,3 +575,13 @@ def test_a_pointer_on_a_curve_tells_its_epoch(report, browsed):
         assert told["left"] >= 0 and told["right"] <= width
         assert found["touch"] == told
         assert found["right"]["head"].startswith("Epoch 8")
+
+
+def test_the_notice_of_many_studies_counts_what_it_does_not_name():
+    planner = Planner(configs.ROOT / "config")
+    names = ("aime_fig2_decay_epoch", "paddle_label_smoothing", "paddle_crop_scale")
+    names += ("ffcv_imagenet_rn18",)
+    plans = [SimpleNamespace(plan=planner.plan(name, "demo")) for name in names]
+    said = sentences.notice(plans, "demo", {"imagenet": "ImageNet", "fashion_mnist": "Fashion"})[0]
+    assert said.startswith("These are demo-scale numbers: Fashion instead of ImageNet; ")
+    assert "4 models instead of 4 models; 6 to 48 instead of 16 to 240 epochs" in said, said

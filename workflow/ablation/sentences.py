@@ -4,7 +4,7 @@ what its interval shows."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from . import diagnosis, inference, loader_table, lr_range, stats
 from .comparison_table import to_baseline
@@ -50,15 +50,16 @@ def notice(studies: list[StudyData], scale: str, titles: dict[str, str]) -> list
         ]
     variants = [v for data in studies for v in data.plan.variants]
     changed = []
-    trains = [("", model_text), (" epochs", lambda t: f"{t.epochs}")]
+    trains = [("model", model_text), ("epochs", lambda t: t.epochs)]
     if all(variant.loader is not None for variant in variants):
         trains = []  # a loader benchmark has no model, and epochs of its own
-    for what, of in (("", lambda t: titles[t.dataset]), *trains):
+    for what, of in (("dataset", lambda t: titles[t.dataset]), *trains):
         here, document = (
             {of(getattr(v, k)): None for v in variants} for k in ("training", "document")
         )
         if here != document:
-            changed.append(f"{listed(here)} instead of {listed(document)}{what}")
+            unit = " epochs" if what == "epochs" else ""
+            changed.append(f"{_few(here, what)} instead of {_few(document, what)}{unit}")
     if not changed:
         if any(flat(v.training) != flat(v.document) for v in variants):
             return [f"These are {scale}-scale numbers: some settings differ from the documents'."]
@@ -68,6 +69,15 @@ def notice(studies: list[StudyData], scale: str, titles: dict[str, str]) -> list
         f"These are {scale}-scale numbers: {'; '.join(changed)}.",
         f"They show how these settings compare here, not what {elsewhere} would give.",
     ]
+
+
+def _few(values: Collection[str | int], noun: str) -> str:
+    """Some values by name; of many, how many they are, of numbers from where to where."""
+    if len(values) <= 3:
+        return listed(values)
+    if all(isinstance(value, int) for value in values):
+        return f"{min(values)} to {max(values)}"
+    return count(len(values), noun)
 
 
 def findings(data: StudyData) -> list[str]:
