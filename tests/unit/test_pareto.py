@@ -123,7 +123,7 @@ def test_one_that_broke_down_once_beats_nothing_of_a_higher_mean():
 
 
 def test_the_cost_of_a_diverged_run_is_unknown_and_no_evidence():
-    """Three of ten costs unknown: the other seven agree, but the order statistic may lie anywhere."""
+    """Three of ten unknown: the other seven agree, but the order statistic may lie anywhere."""
     values = np.array([[70.0] * 10, [80.0] * 10]) + 0.1 * np.arange(10) * np.array([[1], [2]])
     costs = np.array([[10.0] * 10, [9.0] * 10]) + 0.01 * np.arange(10)
     assert beaten_by(values, costs).tolist() == [1, -1]

@@ -69,7 +69,9 @@ def summary(studies: list[StudyData], verdicts: Mapping[str, list[Verdict]]) -> 
     found = [tip for data in studies for tip in tips(data, verdicts[data.plan.name])]
     if not found:
         return {}
-    seeds = "Each tip names a wrong winner, or leaves the best variant out, with a probability of at "
+    seeds = (
+        "Each tip names a wrong winner, or leaves the best variant out, with a probability of at "
+    )
     seeds += "most 5 %. They hold for this scale, its data and its model."
     return {
         "note": seeds,
