@@ -163,3 +163,10 @@ def test_the_best_of_many_has_the_interval_of_all_at_once(tmp_path):
     said = next(s for s in sentences.findings(data) if s.startswith("Against the baseline"))
     assert f"{found.low:+.2f}".replace("-", "−") in said and "it includes zero" in said
     assert "simultaneous 95 % interval" in said
+
+
+def test_the_best_is_one_of_those_that_have_run(tmp_path):
+    plan = Planner(config_dir()).plan("aime_fig1_constant_lr", "demo")
+    absent = tuple(c.id for c in plan.cells if c.variant.axes["lr"] in (1, 0.01))
+    said = sentences.findings(collected(plan, tmp_path, missing=absent))[0]
+    assert said.startswith("Best of 3 of 5 variants, the others have no run, by mean ")

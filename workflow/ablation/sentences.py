@@ -76,7 +76,11 @@ def findings(data: StudyData) -> list[str]:
     if best is None:
         return ["No run of this study has finished."]
     found = data.summary(best, METRIC)
-    text = f"Best of {count(len(plan.variants), 'variant')} by mean last-epoch top-1: {best.label} "
+    among = count(len(plan.variants), "variant")
+    run = sum(bool(data.values(v, METRIC)) for v in plan.variants)
+    if run < len(plan.variants):
+        among = f"{run} of {among}, the others have no run,"
+    text = f"Best of {among} by mean last-epoch top-1: {best.label} "
     text += f"with {number(METRIC, found.mean)} % ({_interval(found)})."
     sentences = [text, fit_sentence(data, best), _comparison(data, best), resolution(data)]
     if found.n == 2 and found.half > 0:
