@@ -170,3 +170,14 @@ def test_the_best_is_one_of_those_that_have_run(tmp_path):
     absent = tuple(c.id for c in plan.cells if c.variant.axes["lr"] in (1, 0.01))
     said = sentences.findings(collected(plan, tmp_path, missing=absent))[0]
     assert said.startswith("Best of 3 of 5 variants, the others have no run, by mean ")
+
+
+def test_no_t_interval_stands_on_a_diverged_run(tmp_path):
+    """It would cover the mean in fewer than 75 of 100 cases (0013)."""
+    plan = Planner(config_dir()).plan("aime_fig1_constant_lr", "demo")
+    data = collected(plan, tmp_path, diverged={plan.cells[0].id: 4})
+    lost = plan.cells[0].variant
+    found = data.difference(lost, plan.baseline, "val_top1")
+    assert found.n == 2 and not found.has_interval
+    other = next(v for v in plan.variants if v not in (lost, plan.baseline))
+    assert data.difference(other, plan.baseline, "val_top1").has_interval
