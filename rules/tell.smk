@@ -18,9 +18,8 @@ def at_once():
         return settings.nodes or 1
     most = (settings.cores or 1) // min(r.cpus for r in RESOURCES.values())
     if "gpu" in workflow.global_resources and all(r.gpus for r in RESOURCES.values()):
-        most = min(
-            most, workflow.global_resources["gpu"] // min(r.gpus for r in RESOURCES.values())
-        )
+        gpus_here = workflow.global_resources["gpu"].value
+        most = min(most, gpus_here // min(r.gpus for r in RESOURCES.values()))
     return max(1, most)
 
 

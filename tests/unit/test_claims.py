@@ -322,6 +322,24 @@ def test_verdicts_of_a_planted_truth(planted, name):
     assert EXPECTED[name] != claims.SUPPORTED or shown.inside
 
 
+def test_what_nothing_is_known_of_did_not_come_out_as_claimed(planted):
+    """No run reached 99 %: neither epoch is known, and their difference may be any."""
+    part = {**GOOD, "measure": {"name": "epochs_to", "threshold": 99}, "direction": "lower"}
+    verdict = claims.verdicts(planted_with(planted, [part]))[0]
+    assert verdict.verdict == claims.INCONCLUSIVE
+    assert not verdict.decisive.inside and verdict.seeds_needed is None
+
+
+def test_what_a_contradiction_takes_is_said(planted):
+    two = [QUESTIONS["each of two"]]
+    note = verdicts.notes_of(claims.verdicts(planted_with(planted, two)))[0]
+    assert (
+        "share it to contradict, so an interval that lies elsewhere may leave a claim open" in note
+    )
+    one = verdicts.notes_of(claims.verdicts(planted_with(planted, [QUESTIONS["superiority"]])))[0]
+    assert "share it" not in one
+
+
 def test_two_measures_are_named(planted):
     same, other = QUESTIONS["two measures"], {**GOOD, "other": {"name": "best"}}
     found = [claims.verdicts(planted_with(planted, [p]))[0].decisive for p in (same, other)]

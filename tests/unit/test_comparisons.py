@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
 
 import numpy as np
@@ -122,3 +123,61 @@ def test_the_table_and_its_sentence(tmp_path):
     said = sentences.resolution(data)
     assert said.startswith("2 seeds resolve differences to the baseline of ")
     assert "4 comparisons at 5 % together" in said
+
+
+def test_one_that_broke_down_once_beats_nothing_of_a_higher_mean():
+    """Nine of ten seeds speak for it, so its median is higher; its mean is 6 points lower."""
+    steady = 80 + 0.01 * np.arange(10)
+    broken = steady + 1 + 0.003 * np.arange(10)
+    broken[3] = 10
+    free = np.array([False, True])
+    assert compare(broken - steady, free=True).low > 0  # of the median
+    assert may_be_best(np.array([steady, broken]), free).tolist() == [True, True]
+
+
+def test_not_all_are_shown_while_one_that_diverged_is_open(tmp_path):
+    plan = Planner(config_dir()).plan("aime_fig1_constant_lr", "demo")
+    data = collected(plan, tmp_path, diverged={plan.cells[0].id: 4})
+    for seed, rate in itertools.product((0, 1), (0.001, 0.01, 0.0001, 0.1)):
+        mine = (data.runs["variant"] == f"lr={rate:g}") & (data.runs["seed"] == seed)
+        data.runs.loc[mine, "val_top1"] = 80 - (rate != 0.1) * (30 + 1e-6 * seed)
+    decided = {v.label: to_baseline(data, v).decided for v in plan.variants}
+    assert decided == {"lr=1": False, "lr=0.1": False} | dict.fromkeys(
+        ("lr=0.01", "lr=0.001", "lr=0.0001"), True
+    )
+    said = sentences.resolution(data)
+    assert "all those seen are shown" not in said and said.endswith("; not shown: lr=1.")
+
+
+def test_the_best_of_many_has_the_interval_of_all_at_once(tmp_path):
+    plan = Planner(config_dir()).plan("aime_fig1_constant_lr", "demo")
+    data = collected(plan, tmp_path)
+    top1 = {"lr=0.1": [70.0, 70.0], "lr=0.01": [72.0, 72.2]}
+    for label, values in top1.items():
+        data.runs.loc[data.runs["variant"] == label, "val_top1"] = values
+    for label in {v.label for v in plan.variants} - set(top1):
+        data.runs.loc[data.runs["variant"] == label, "val_top1"] = [60.0, 61.0]
+    plain = data.difference(data.best(), plan.baseline, "val_top1")
+    found = to_baseline(data, data.best())
+    assert plain.low > 0 > found.low  # one interval alone would call it better
+    said = next(s for s in sentences.findings(data) if s.startswith("Against the baseline"))
+    assert f"{found.low:+.2f}".replace("-", "−") in said and "it includes zero" in said
+    assert "simultaneous 95 % interval" in said
+
+
+def test_the_best_is_one_of_those_that_have_run(tmp_path):
+    plan = Planner(config_dir()).plan("aime_fig1_constant_lr", "demo")
+    absent = tuple(c.id for c in plan.cells if c.variant.axes["lr"] in (1, 0.01))
+    said = sentences.findings(collected(plan, tmp_path, missing=absent))[0]
+    assert said.startswith("Best of 3 of 5 variants, the others have no run, by mean ")
+
+
+def test_no_t_interval_stands_on_a_diverged_run(tmp_path):
+    """It would cover the mean in fewer than 75 of 100 cases (0013)."""
+    plan = Planner(config_dir()).plan("aime_fig1_constant_lr", "demo")
+    data = collected(plan, tmp_path, diverged={plan.cells[0].id: 4})
+    lost = plan.cells[0].variant
+    found = data.difference(lost, plan.baseline, "val_top1")
+    assert found.n == 2 and not found.has_interval
+    other = next(v for v in plan.variants if v not in (lost, plan.baseline))
+    assert data.difference(other, plan.baseline, "val_top1").has_interval

@@ -131,3 +131,11 @@ def test_figures_that_cannot_be_are_refused(tmp_path, figures, message):
     config = study_copy(tmp_path, "odd", figures=figures)
     with pytest.raises(ConfigError, match=message):
         Planner(config).plan("odd", "demo")
+
+
+def test_rounding_errors_are_no_variance():
+    """Cells that differ by their seed's effect alone, which is taken out."""
+    values = np.full((2, 3, 5), 84.12) + 0.1 * np.arange(5)
+    assert all(np.isnan(c.share) for c in importance(values, ["a", "b"]))
+    values[0] += 1  # an effect without noise is all there is
+    assert [round(c.share) for c in importance(values, ["a", "b"])[:3]] == [100, 0, 0]

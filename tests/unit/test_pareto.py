@@ -112,3 +112,41 @@ def test_one_seed_takes_nothing_off_the_front(tmp_path):
     rows = list(csv.DictReader(io.StringIO(draw(data, "f").table)))
     assert {r["on_front"] for r in rows} == {"True"}
     assert "1 diverged run at chance accuracy." in caption(data, "f")
+
+
+def test_one_that_broke_down_once_beats_nothing_of_a_higher_mean():
+    steady = 80 + 0.01 * np.arange(10)
+    broken = steady + 1 + 0.003 * np.arange(10)
+    broken[3] = 10
+    values, free = np.array([steady, broken]), np.array([False, True])
+    assert beaten_by(values, np.ones((2, 10)), free, counted=True).tolist() == [-1, -1]
+
+
+def test_the_cost_of_a_diverged_run_is_unknown_and_no_evidence():
+    """Three of ten unknown: the other seven agree, but the order statistic may lie anywhere."""
+    values = np.array([[70.0] * 10, [80.0] * 10]) + 0.1 * np.arange(10) * np.array([[1], [2]])
+    costs = np.array([[10.0] * 10, [9.0] * 10]) + 0.01 * np.arange(10)
+    assert beaten_by(values, costs).tolist() == [1, -1]
+    costs[0, :3] = np.nan
+    assert beaten_by(values, costs).tolist() == [-1, -1]
+    costs[0, 1:3] = 10  # one unknown of ten may lie anywhere
+    assert beaten_by(values, costs).tolist() == [1, -1]
+
+
+def test_a_diverged_run_has_no_cost_of_its_own(config, tmp_path):
+    plan = Planner(config).plan("front", "demo")
+    lost = [c.id for c in plan.cells if c.variant.axes["row"] == "poor"][:2]
+    data = collected(plan, tmp_path, diverged=dict.fromkeys(lost, 2))
+    row = next(r for r in csv.DictReader(io.StringIO(draw(data, "seconds").table))
+               if r["variant"] == "poor")  # fmt: skip
+    assert (row["n"], row["cost_n"], row["n_diverged"]) == ("5", "3", "2")
+    assert "2 diverged runs at chance accuracy, of unknown cost." in caption(data, "seconds")
+    assert "2 diverged runs at chance accuracy." in caption(data, "images_seen")
+
+
+def test_without_a_common_seed_no_front_is_drawn(config, tmp_path):
+    plan = Planner(config).plan("front", "demo")
+    seeds = {"poor": {0, 1}, "90 epochs": {2, 3}, "30 epochs": {4}}
+    missing = tuple(c.id for c in plan.cells if c.config.seed not in seeds[c.variant.axes["row"]])
+    data = collected(plan, tmp_path, missing=missing)
+    assert "no seed has run in all of its variants" in why_not(data, "images_seen")

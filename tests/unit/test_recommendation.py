@@ -101,6 +101,34 @@ def test_few_seeds_carry_no_tip():
     assert kind == "open" and text == "2 seeds in common: at least 3 are wanted for a tip"
 
 
+def test_a_variant_that_breaks_down_once_is_not_the_one_to_use():
+    steady = 80 + 0.01 * np.arange(10)
+    broken = steady + 1 + 0.003 * np.arange(10)
+    broken[3] = 10
+    values = np.array([steady, broken])
+    kind, _ = chosen(Paired(("a", "b"), tuple(range(10)), values, np.array([False, True])), "a")
+    assert kind == "open"
+
+
+def test_seeds_are_told_of_two_that_may_be_best():
+    """The second by mean is shown to be worse, a third that scatters more is not."""
+    noise = np.array([-1.0, 1, -1, 1, 0])
+    values = np.array([80 + 0.01 * noise, 79 + 0.01 * noise[::-1], 78 + 5 * noise])
+    names = ("a", "b", "c")
+    kind, text = chosen(Paired(names, tuple(range(5)), values, np.zeros(3, bool)), "a")
+    assert kind == "narrowed" and text.startswith("The best is one of “a” and “c”;")
+    assert "Telling a from c, the two best of these by mean" in text
+
+
+def test_a_level_without_runs_is_said(config, tmp_path):
+    plan = Planner(config).plan("two", "demo")
+    gone = {"batch_size": 192, "lr": 0.2}
+    missing = tuple(c.id for c in plan.cells if c.variant.axes == gone)
+    data = planted(data_of(config, tmp_path, missing=missing), lambda axes: 0)
+    found = {tip.setting: tip.text for tip in tips(data, [])}
+    assert "1 of 3 values of lr is left out, for a point without a run" in found["lr"]
+
+
 def test_smoke_scale_and_other_kinds_of_studies_have_no_tips(tmp_path):
     plan = Planner(config_dir()).plan("aime_fig3_without_augmentation", "smoke")
     data = collected(plan, tmp_path)

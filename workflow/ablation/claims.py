@@ -170,7 +170,7 @@ def _finding(data: StudyData, runs: Runs, planned: PlannedClaim, question: Quest
     use_t = len(effects) > 1 and bool(inference.method(low, high, free))
     estimate, sd = _estimate(low, high, use_t)
     shares = _shares(low, high, region)
-    inside = region.low < estimate < region.high if use_t else shares[0] >= shares[1]
+    inside = region.low < estimate < region.high if use_t else shares[0] > shares[1]
     if use_t:
         resolvable = inference.resolvable(sd, len(effects), at, region.two_sided)
         needed = inference.seeds_needed(estimate, sd, region, at)

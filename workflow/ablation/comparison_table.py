@@ -115,7 +115,8 @@ def _notes(data: StudyData) -> tuple[str, ...]:
     tests = max(1, len(data.plan.variants) - 1)
     notes = [
         "Differences are taken within seeds. p: paired t test, two-sided; the sign test where one "
-        "of the runs diverged (it counts at chance) or nothing varies.",
+        "of the runs diverged (it counts at chance) or nothing varies, with the interval of the "
+        "median beside the mean.",
         f"Corrected: for the {tests} comparisons of this table together (Bonferroni). It is below "
         "0.05 exactly where the simultaneous interval excludes zero.",
         "Resolved: the smallest true difference that as many seeds show in four of five cases. "

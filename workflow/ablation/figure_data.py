@@ -132,11 +132,13 @@ def _why_no_front(data: StudyData, spec: Pareto) -> str:
             what = "energies" if metric in ENERGY_METRICS else "times"
             return f"{what} may not be compared: {why}"
     ready = pareto_frame(data, spec)
-    return "" if len(ready) > 1 else "fewer than two variants have both accuracy and cost"
+    if len(ready) < 2:
+        return "fewer than two variants have both accuracy and cost"
+    return "" if ready["n"].min() else "no seed has run in all of its variants"
 
 
 def _costs(data: StudyData, variant: Variant, spec: Pareto) -> dict[int, float]:
-    """Cost of each run by seed. A diverged run has no time of its own: its variant's mean."""
+    """Cost of each run by seed. A diverged run has no time that compares: NaN."""
     if spec.cost == "images_seen":
         cells = [c for c in data.plan.cells if c.variant.label == variant.label]
         train = variant.training
@@ -146,8 +148,7 @@ def _costs(data: StudyData, variant: Variant, spec: Pareto) -> dict[int, float]:
     found = data.values(variant, _TIMES[spec.cost])
     if not found:
         return {}
-    mean = sum(found.values()) / len(found)
-    return {**{seed: mean for seed in data.lost_seeds(variant)}, **found}
+    return {**dict.fromkeys(data.lost_seeds(variant), math.nan), **found}
 
 
 def pareto_frame(data: StudyData, spec: Pareto) -> pd.DataFrame:
@@ -166,14 +167,12 @@ def pareto_frame(data: StudyData, spec: Pareto) -> pd.DataFrame:
     by_label, rows = {v.label: v for v in variants}, []
     for i, name in enumerate(found.names):
         axes = {f"axis.{a}": by_label[name].axes.get(a, "") for a in axes_of(data.plan)}
-        level, cost = stats.summarise(found.values[i]), stats.summarise(paid[i])
+        known = paid[i][~np.isnan(paid[i])]
+        level, cost = stats.summarise(found.values[i]), stats.summarise(known)
         row = {"variant": name, **axes, "n": level.n, "mean": level.mean}
-        row |= {"low": level.low, "high": level.high, "cost": cost.mean}
-        row |= {
-            "cost_low": cost.low,
-            "cost_high": cost.high,
-            "n_diverged": data.count(by_label[name], "diverged"),
-        }
+        row |= {"low": level.low, "high": level.high, "cost": cost.mean, "cost_n": cost.n}
+        row |= {"cost_low": cost.low, "cost_high": cost.high}
+        row |= {"n_diverged": data.count(by_label[name], "diverged")}
         by = "" if beaten[i] < 0 else found.names[beaten[i]]
         rows.append({**row, "on_front": beaten[i] < 0, "beaten_by": by})
     return pd.DataFrame(rows)
@@ -193,4 +192,5 @@ def pareto_caption(data: StudyData, spec: Pareto) -> str:
     absent = len(data.plan.variants) - len(frame)
     text += f" {count(absent, 'variant')} without a completed run." if absent else ""
     lost = _diverged(data, list(data.plan.variants))
-    return text + (f" {count(lost, 'diverged run')} at chance accuracy." if lost else "")
+    cost = "" if spec.cost == "images_seen" else ", of unknown cost"
+    return text + (f" {count(lost, 'diverged run')} at chance accuracy{cost}." if lost else "")

@@ -99,11 +99,11 @@ class StudyData:
     def difference(self, variant: Variant, other: Variant, metric: str) -> stats.Summary:
         """Mean difference variant - other, paired by seed.
 
-        Without an interval where all runs of either side diverged: chance has no spread, and an
-        interval of no width would look like certainty.
+        Without an interval where a run of either side diverged: t intervals do not cover such a
+        mean (0013); the table of comparisons has the median's.
         """
         found = stats.paired_difference(self.values(variant, metric), self.values(other, metric))
-        lost = any(self.of(v, "completed").empty for v in (variant, other))
+        lost = any(self.lost_seeds(v) for v in (variant, other))
         return stats.Summary(found.n, found.mean) if lost else found
 
     def ratio(self, variant: Variant, other: Variant, metric: str) -> stats.Summary:

@@ -103,6 +103,7 @@ def components(values: np.ndarray, axes: Sequence[str]) -> list[Component]:
     table += [(SEED, (), seeds - 1, of_seeds), (NOISE, (), df_noise, of_noise)]
     seed = len(table) - 2
     total = sum(variances) - variances[seed]
-    shares = [100 * v / total if total > 0 else NAN for v in variances]
+    least = (1e-9 * max(1.0, float(np.abs(values).max()))) ** 2  # rounding errors are no variance
+    shares = [100 * v / total if total > least else NAN for v in variances]
     shares[seed] = NAN
     return [Component(*row, v, s) for row, v, s in zip(table, variances, shares, strict=True)]

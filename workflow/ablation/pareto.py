@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import inference
-from .comparisons import ALPHA
+from .comparisons import ALPHA, shown_better
 
 COST_MARGIN = 0.05
 """A measured cost that is shown to be less than 5 % higher counts as no higher: a number of ours,
@@ -18,7 +18,8 @@ def beaten_by(
     """Index of a variant that beats each one, or -1 for those on the front: (..., variants).
 
     values, costs: (..., variants, n), of the same seeds; more is better, less is cheaper. free:
-    (..., variants), where a run diverged. counted: costs are exact numbers.
+    (..., variants), where a run diverged; NaN where its cost is unknown, which may then be any.
+    counted: costs are exact numbers.
 
     One beats another if both bounds of their differences within seeds say so, that of the values
     above zero and that of the costs below the margin: each at 5 % over the number of ordered pairs.
@@ -34,14 +35,15 @@ def beaten_by(
             if mine == other:
                 continue
             effects = values[..., other, :] - values[..., mine, :]
-            low, _ = inference.bounds(effects, effects, alpha, free[..., mine] | free[..., other])
+            better = shown_better(effects, alpha, free[..., mine] | free[..., other])
             if counted:
                 cheap = (costs[..., other, :] <= costs[..., mine, :]).all(axis=-1)
             else:
                 dearer = costs[..., other, :] - (1 + COST_MARGIN) * costs[..., mine, :]
                 exact = np.ptp(dearer, axis=-1) == 0  # a meter's full steps; no scatter to bound
-                upper = np.where(exact, dearer[..., 0], inference.bounds(dearer, dearer, alpha)[1])
+                least, most = (np.where(np.isnan(dearer), e, dearer) for e in (-np.inf, np.inf))
+                upper = np.where(exact, dearer[..., 0], inference.bounds(least, most, alpha)[1])
                 cheap = upper < 0
-            beaten = (low > 0) & cheap & (found[..., mine] < 0)
+            beaten = better & cheap & (found[..., mine] < 0)
             found[..., mine] = np.where(beaten, other, found[..., mine])
     return found

@@ -52,13 +52,14 @@ def tips(data: StudyData, found: list[Verdict]) -> list[Tip]:
     plan = data.plan
     if plan.config.kind != "grid" or plan.scale.trial:
         return []
-    axes = [axis for axis, values in plan.config.grid.items() if len(values) > 1]
+    values = plan.config.grid
+    axes = [axis for axis in values if len(values[axis]) > 1]
     setting = listed(axes) if axes and not plan.config.rows else "variant"
     tips = [_tip(data, setting, by_variant(data), plan.baseline.label, "")]
     for axis in axes if len(axes) > 1 else ():
         others = listed(other for other in axes if other != axis)
         reference = shown(plan.baseline, axis) if axis in plan.baseline.axes else ""
-        tips.append(_tip(data, axis, by_level(data, axis), reference, others))
+        tips.append(_tip(data, axis, by_level(data, axis), reference, others, len(values[axis])))
     return [tip for tip in tips if tip] + [_either(data, v) for v in found if _no_difference(v)]
 
 
@@ -67,10 +68,11 @@ def summary(studies: list[StudyData], verdicts: Mapping[str, list[Verdict]]) -> 
     found = [tip for data in studies for tip in tips(data, verdicts[data.plan.name])]
     if not found:
         return {}
-    seeds = "Each tip names a wrong winner, or leaves the best variant out, with a probability of "
-    seeds += "at most 5 %. They hold for this scale, its data and its model."
+    note = "Each tip by itself names a wrong winner, or leaves the best variant out, with a "
+    note += "probability of at most 5 %; of twenty, one may. They hold for this scale, its data "
+    note += "and its model."
     return {
-        "note": seeds,
+        "note": note,
         "carried": [tip for tip in found if tip.kind != "open"],
         "open": [tip for tip in found if tip.kind == "open"],
     }
@@ -98,8 +100,11 @@ def by_level(data: StudyData, axis: str) -> Paired:
     return common(values, lost)
 
 
-def _tip(data: StudyData, setting: str, found: Paired, reference: str, others: str) -> Tip | None:
-    """The tip on one choice. reference: the baseline's name in it; others: axes averaged over."""
+def _tip(
+    data: StudyData, setting: str, found: Paired, reference: str, others: str, levels: int = 0
+) -> Tip | None:
+    """The tip on one choice. reference: the baseline's name in it; others: axes averaged over;
+    levels: of how many values."""
     if len(found.names) < 2:
         return None
     kind, text = chosen(found, reference)
@@ -110,6 +115,10 @@ def _tip(data: StudyData, setting: str, found: Paired, reference: str, others: s
     planned = len(data.plan.variants)
     if not others and len(found.names) < planned:
         ends.append(f"{planned - len(found.names)} of {planned} variants have no run")
+    if gone := levels - len(found.names) if others else 0:
+        verb = "is" if gone == 1 else "are"
+        which = f"{gone} of {levels} values of {setting} {verb} left out"
+        ends.append(f"{which}, for a point without a run")
     tail = f" ({'; '.join(ends)})."
     return Tip(data.plan.name, data.plan.config.title, setting, kind, text + tail)
 
@@ -123,11 +132,13 @@ def chosen(found: Paired, reference: str) -> tuple[Kind, str]:
         return "open", f"{have} in common: at least {LEAST_SEEDS} are wanted for a tip"
     kept = may_be_best(found.values, found.lost)
     best = [found.names[i] for i in order if kept[i]]
-    nearest = _against(found, names[0], names[1], total - 1)
+    pair = best[:2] if len(best) > 1 else names[:2]
+    nearest = _against(found, *pair, total - 1)
     take = "an unknown number of seeds"
     if nearest.seeds_needed is not None:
         take = f"about {max(nearest.seeds_needed, nearest.n):,} seeds"
-    told = f"Telling {names[0]} from {names[1]}, the two best by mean "
+    of = " of these" if 1 < len(best) < total else ""
+    told = f"Telling {pair[0]} from {pair[1]}, the two best{of} by mean "
     told += f"({number(METRIC, nearest.mean, sign=True)} points), would take {take}"
     if len(best) == total:
         return "open", f"None of {total} choices can be told from the best. {told}"

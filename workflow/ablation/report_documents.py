@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from . import summary
 from .claim_plan import check_one_decision
 from .claims import NOT_HERE, NOT_TESTED, Verdict
 from .collect import scaled_axes
+from .comparison_table import to_baseline
 from .config.claim import Document
 from .config.load import load_study
 from .entries import difference_text, level
@@ -19,6 +21,7 @@ from .frames import StudyData
 from .grid import Planner
 from .markup import Column, Entry, Table
 from .standings import TESTED, Standing, counts, standings, tally, tally_table, verdict_table
+from .stats import Summary
 
 _OVERVIEW = ("Study", "Place", "Variants", "Cells", "Diverged", "Missing", "Best variant")
 _OVERVIEW += ("Its top-1 (%)", "Difference to baseline")
@@ -131,7 +134,8 @@ def overview(group: Group) -> Table:
     ]
     notes = [
         "Best: by mean top-1 at the last epoch, ± half the width of its 95 % interval; difference "
-        "in points, paired by seed, with its 95 % interval."
+        "in points, paired by seed, with the simultaneous 95 % interval of all such differences of "
+        "the study, as the best of many is flattered."
     ]
     if any(scaled_axes(data.plan) for data in group.studies):
         notes.append(
@@ -157,11 +161,11 @@ def _overview_row(data: StudyData) -> tuple[Entry, ...]:
     ]
     if best is None:
         return (*row, *(Entry("–", float("nan")) for _ in range(3)))
-    top1, difference = (
-        level(data, best, "val_top1"),
-        data.difference(best, plan.baseline, "val_top1"),
-    )
-    compared = Entry(difference_text("val_top1", difference), difference.mean, f"{page}#results")
+    top1, found = level(data, best, "val_top1"), to_baseline(data, best)
+    bounded = math.isfinite(found.high - found.low)
+    ends = (found.low, found.high) if bounded else (math.nan, math.nan)
+    text = difference_text("val_top1", Summary(found.n, found.mean, found.sd, *ends))
+    compared = Entry(text, found.mean, f"{page}#results")
     if best.label == plan.baseline.label:
         compared = Entry("is the baseline", 0.0)
     return (*row, Entry(best.label), Entry(top1.text, top1.sort, f"{page}#results"), compared)

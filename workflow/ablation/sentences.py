@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 
 from . import diagnosis, inference, loader_table, lr_range, stats
 from .comparison_table import to_baseline
+from .comparisons import Comparison
 from .entries import number
 from .frames import StudyData
 from .grid import Variant
@@ -90,7 +91,11 @@ def findings(data: StudyData) -> list[str]:
     if best is None:
         return ["No run of this study has finished."]
     found = data.summary(best, METRIC)
-    text = f"Best of {count(len(plan.variants), 'variant')} by mean last-epoch top-1: {best.label} "
+    among = count(len(plan.variants), "variant")
+    run = sum(bool(data.values(v, METRIC)) for v in plan.variants)
+    if run < len(plan.variants):
+        among = f"{run} of {among}, the others have no run,"
+    text = f"Best of {among} by mean last-epoch top-1: {best.label} "
     text += f"with {number(METRIC, found.mean)} % ({_interval(found)})."
     sentences = [text, fit_sentence(data, best), _comparison(data, best), resolution(data)]
     if found.n == 2 and found.half > 0:
@@ -146,28 +151,30 @@ def _interval(found: Summary) -> str:
 def _comparison(data: StudyData, best: Variant) -> str:
     baseline = data.plan.baseline
     if best.label != baseline.label:
-        difference = data.difference(best, baseline, METRIC)
-        return f"Against the baseline {baseline.label} this is {_difference(difference)}"
+        found = to_baseline(data, best)
+        return f"Against the baseline {baseline.label} this is {_difference(found)}"
     means = {v.label: data.summary(v, METRIC).mean for v in data.plan.variants}
     others = [v for v in data.plan.variants if v is not best and not math.isnan(means[v.label])]
     if not others:
         return "It is the baseline; no other variant has finished runs."
     following = max(others, key=lambda v: means[v.label])
-    difference = data.difference(following, baseline, METRIC)
-    return f"It is the baseline. The next, {following.label}, differs by {_difference(difference)}"
+    found = to_baseline(data, following)
+    return f"It is the baseline. The next, {following.label}, differs by {_difference(found)}"
 
 
-def _difference(found: Summary) -> str:
-    """`+1.20 points, 95 % interval of the paired difference -0.50 to +2.90, which includes 0.`"""
+def _difference(found: Comparison) -> str:
+    """`+1.20 points (simultaneous 95 % interval -0.50 to +2.90; it includes zero).` The variant was
+    chosen of all for its mean, so an interval of its own alone would say too much."""
     if found.n == 0:
         return "an unknown amount: no seed has run in both."
     text = f"{number(METRIC, found.mean, sign=True)} points"
-    if not found.has_interval:
-        why = "one pair of runs, so" if found.n == 1 else "all runs of one side diverged:"
+    if not math.isfinite(found.high - found.low):
+        why = "one pair of runs, so" if found.n == 1 else "so few seeds by ranks:"
         return f"{text} ({why} no interval)."
     low, high = (number(METRIC, v, sign=True) for v in (found.low, found.high))
-    zero = "includes" if found.low <= 0 <= found.high else "excludes"
-    return f"{text} (95 % interval of the paired difference {low} to {high}; it {zero} zero)."
+    of = "" if found.method == "t" else " of the median"
+    zero = "excludes" if found.decided else "includes"
+    return f"{text} (simultaneous 95 % interval{of} {low} to {high}; it {zero} zero)."
 
 
 def resolution(data: StudyData) -> str:
@@ -187,7 +194,8 @@ def resolution(data: StudyData) -> str:
     text += f"each (in four of five cases; {count(len(others), 'comparison')} at 5 % together)"
     open_ones = {k: c for k, c in found.items() if c.method == "t" and not c.decided}
     if not open_ones:
-        return f"{text}; all those seen are shown."
+        rest = [k for k, c in found.items() if not c.decided]  # by ranks, or too few runs
+        return f"{text}; {f'not shown: {listed(rest)}' if rest else 'all those seen are shown'}."
     label = max(open_ones, key=lambda k: abs(open_ones[k].mean))
     most = open_ones[label]
     needed = f"more than {inference.MOST_SEEDS:,}"

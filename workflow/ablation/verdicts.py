@@ -103,9 +103,9 @@ def notes_of(found: list[Verdict]) -> list[str]:
         f"Interval: at the level that decides ({levels} %, 5 % over all claims of a document), of "
         "the mean, or of the median where runs diverged, times were not reached, or values do not "
         "vary. A claim is supported if it lies where the claim says, contradicted if it lies "
-        "elsewhere. Resolves: the smallest distance from what is claimed that so many seeds show "
-        "in four of five cases. Would take: seeds that would decide in four of five cases, were "
-        "what was seen the truth."
+        f"elsewhere{_shared(found)}. Resolves: the smallest distance from what is claimed that "
+        "so many seeds show in four of five cases. Would take: seeds that would decide in four of "
+        "five cases, were what was seen the truth."
     ]
     sampling = [f.sampling for v in found for f in v.findings if not math.isnan(f.sampling)]
     if sampling:
@@ -115,6 +115,21 @@ def notes_of(found: list[Verdict]) -> list[str]:
             "sides are measured on the same ones."
         )
     return notes
+
+
+def _shared(found: list[Verdict]) -> str:
+    """What a contradiction takes where it takes more than the interval that is shown."""
+    parts = [
+        len(v.findings) * (1 + math.isfinite(sum(f.question.region)))
+        for v in found
+        for f in v.findings
+    ]
+    if max(parts) == 1:
+        return ""
+    return (
+        "; several comparisons, or the two sides of a margin, share it to contradict, so an "
+        "interval that lies elsewhere may leave a claim open"
+    )
 
 
 def _readings(found: list[Verdict]) -> list[str]:
