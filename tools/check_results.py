@@ -4,7 +4,9 @@
 
 A table has a row with a number in it. A figure has data in each of its panels: a line of more than
 two points or with markers, a field of a heat map, a bar; ticks, frames, legends and straight lines
-of reference do not count. What a table or figure of a broken run would look like is not judged.
+of reference do not count. What a table or figure of a broken run would look like is not judged. A
+figure of times or energy that the cells cannot give stands as a sentence that says why: told, no
+problem.
 """
 
 from __future__ import annotations
@@ -46,6 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
               if plan.name not in text]  # fmt: skip
     for line in found:
         print(line, file=sys.stderr)
+    for plan in plans.values():
+        for why in not_drawn(plan, args.results).values():
+            print(f"{plan.name}: {why}")
     figures = sum(len(plan.config.figures) for plan in plans.values())
     tables = sum(len(tables_of(plan)) for plan in plans.values())
     print(
@@ -70,7 +75,8 @@ def problems(plan: StudyPlan, results: Path) -> Iterator[str]:
     """What a study lacks, a line each."""
     folder = results / "studies" / plan.scale_name / plan.name
     tables = {folder / f"tables/{name}.csv" for name in tables_of(plan)}
-    figures = {folder / f"figures/{name}.svg" for name in plan.config.figures}
+    left_out = not_drawn(plan, results)
+    figures = {folder / f"figures/{n}.svg" for n in plan.config.figures if n not in left_out}
     tables |= {figure.with_suffix(".csv") for figure in figures}
     tables |= {*folder.glob("tables/*.csv"), *folder.glob("figures/*.csv")}
     figures |= {*folder.glob("figures/*.svg")}
@@ -92,6 +98,17 @@ def problems(plan: StudyPlan, results: Path) -> Iterator[str]:
     for claim in plan.claims:
         if str(claim.number) not in decided:
             yield f"{verdicts}: no row of claim {claim.number}"
+
+
+def not_drawn(plan: StudyPlan, results: Path) -> dict[str, str]:
+    """Figures against a cost that no cell of the study could give, with the reason."""
+    folder = results / "studies" / plan.scale_name / plan.name / "figures"
+    reasons = {
+        name: folder / f"{name}.txt"
+        for name, figure in plan.config.figures.items()
+        if figure.kind == "pareto"
+    }
+    return {name: path.read_text().strip() for name, path in reasons.items() if path.is_file()}
 
 
 def rows(path: Path) -> list[dict[str, str]]:
