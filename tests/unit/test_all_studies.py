@@ -44,9 +44,9 @@ def test_every_scale_plans_all_studies_or_says_why_not(planner: Planner, scale: 
     assert all(f"not run at scale {scale}: " in reason for reason in not_run.values())
 
 
-def test_a_smoke_run_leaves_out_two_studies(planner: Planner) -> None:
+def test_a_smoke_run_leaves_out_three_studies(planner: Planner) -> None:
     plans, not_run = planner.plans(ALL, "smoke")
-    assert set(not_run) == {"anracom_bn_momentum", "torchvision_resize"}
+    assert set(not_run) == {"anracom_bn_momentum", "jeong_sync_bn", "torchvision_resize"}
     assert {cell.config.seed for plan in plans.values() for cell in plan.cells} == {0}
 
 
