@@ -61,7 +61,7 @@ def told(plan: StudyPlan, world: World, labels: set[str]) -> StudyData:
     """The runs of these variants."""
     runs, epochs = [], []
     for number, variant in enumerate(v for v in plan.variants if v.label in labels):
-        for seed in plan.config.seed_list:
+        for seed in plan.config.seed_list(plan.scale_name):
             rng = np.random.default_rng([number, seed])
             row, curve = _run(variant, world(variant.document), rng)
             name = {"variant": variant.label, "seed": seed}

@@ -96,10 +96,11 @@ def free_of_distributions(part: Part) -> bool:
 @pytest.mark.parametrize("asked", [a for a in ALL if a.claim.number > 19])
 def test_so_many_seeds_can_decide(asked):
     """Of the documents after AIME, whose studies have five seeds each."""
-    seeds = len(asked.config.seed_list)
-    assert seeds >= asked.claim.seeds >= 5
-    if any(map(free_of_distributions, asked.claim.parts)):
-        assert inference.rank_of_bound(seeds, REGISTER.alpha(asked.claim.number)) > 0
+    for scale in asked.claim.scales:
+        seeds = len(asked.config.seed_list(scale))
+        assert seeds >= asked.claim.seeds >= 5
+        if any(map(free_of_distributions, asked.claim.parts)):
+            assert inference.rank_of_bound(seeds, REGISTER.alpha(asked.claim.number)) > 0
 
 
 def test_demo_scale_tests_enough_claims():

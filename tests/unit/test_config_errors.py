@@ -134,6 +134,12 @@ EDITS = {
     "seeds repeated": (
         STUDY, "seeds: 2", "seeds: [3, 3]",
         "{c}/studies/s.yaml: seeds: seeds are one or more different numbers"),
+    "seeds at an unknown scale": (
+        STUDY, "seeds: 2", "seeds: 2\nseeds_at: {demmo: 7}",
+        "{c}/studies/s.yaml: seeds_at: there is no 'demmo' in {c}/scales; valid: z"),
+    "seeds at a scale where it is not run": (
+        STUDY, "seeds: 2", "seeds: 2\nseeds_at: {demo: 7}\nnot_at: {demo: too short}",
+        "{c}/studies/s.yaml: seeds_at: the study is not run at scale demo (not_at)"),
     # -- things that do nothing, or do not fit together
     "warmup as long as the training": (
         RECIPE, "{name: constant}", "{name: constant, warmup_epochs: 4}",

@@ -277,6 +277,15 @@ def test_a_scale_takes_the_first_seeds(folder):
     assert [c.config.seed for c in scaled(folder, "max_seeds: 2").cells] == [7, 3, 7, 3]
 
 
+def test_a_scale_has_seeds_of_its_own(folder):
+    here = {c.config.seed: c.id for c in plan(folder).cells}
+    name = next((folder / "scales").glob("*.yaml")).stem
+    configs.edit(folder / "studies/s.yaml", "seeds: 2", f"seeds: 2\nseeds_at: {{{name}: 4}}")
+    more = plan(folder).cells
+    assert [c.config.seed for c in more] == [0, 1, 2, 3, 0, 1, 2, 3]
+    assert {c.config.seed: c.id for c in more if c.config.seed < 2} == here
+
+
 def test_the_size_of_a_share_is_that_of_the_readers():
     from numpy import repeat
 

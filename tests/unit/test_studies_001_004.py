@@ -44,7 +44,7 @@ def test_every_study_is_planned_or_says_why_not(planner, study, scale):
             planner.plan(study, scale)
         return
     plan = planner.plan(study, scale)
-    seeds = plan.config.seed_list[: plan.scale.max_seeds]
+    seeds = plan.config.seed_list(scale)[: plan.scale.max_seeds]
     assert len(plan.cells) == len(seeds) * len(plan.variants)
     assert len({cell.id for cell in plan.cells}) == len(plan.cells)
     if scale == "imagenet":

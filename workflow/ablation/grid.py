@@ -53,15 +53,16 @@ class Planner:
         NotAtScale says that the study has no comparison to make there."""
         self._check_carried(study, scale)
         outline = self._outline(study, scale)
-        seeds = outline.config.seed_list[: outline.scale.max_seeds]
+        seeds = outline.config.seed_list(scale)[: outline.scale.max_seeds]
         cells = tuple(self._cell(outline, v, seed) for v in outline.variants for seed in seeds)
         return replace(outline, cells=cells)
 
     def _check_carried(self, study: str, scale: str) -> None:
         config = load_study(self.config_dir, study)
         where = f"{self.config_dir / 'studies' / study}.yaml"
-        for name in config.not_at:
-            find(self.config_dir, "scales", name, f"{where}: not_at")
+        for key, named in (("not_at", config.not_at), ("seeds_at", config.seeds_at)):
+            for name in named:
+                find(self.config_dir, "scales", name, f"{where}: {key}")
         if scale in config.not_at:
             raise NotAtScale(f"{where}: not run at scale {scale}: {config.not_at[scale]}")
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from ..errors import nearest
 from ..metrics import COLUMN_METRICS, EPOCH_METRICS, METRICS, TIME_METRICS
@@ -214,6 +221,17 @@ class Published(Config):
         return self
 
 
+def _seeds_differ(seeds: int | tuple[int, ...]) -> int | tuple[int, ...]:
+    if not isinstance(seeds, int) and (not seeds or len(set(seeds)) != len(seeds)):
+        raise ValueError("seeds are one or more different numbers")
+    return seeds
+
+
+Seeds = Annotated[
+    Annotated[int, NoBool, Field(ge=1, le=1000)] | tuple[Whole, ...], AfterValidator(_seeds_differ)
+]
+
+
 class StudyConfig(Described):
     """One ablation (`config/studies/`)."""
 
@@ -243,8 +261,10 @@ class StudyConfig(Described):
     """Named variants beside the grid: name -> overrides."""
     baseline: Labels = {}
     """The variant that differences are taken to. A range test takes none and needs none."""
-    seeds: Annotated[int, NoBool, Field(ge=1, le=1000)] | tuple[Whole, ...] = 5
+    seeds: Seeds = 5
     """Number of seeds (0, 1, ...) or the seeds themselves."""
+    seeds_at: dict[str, Seeds] = {}
+    """Scale -> seeds there instead, where cells are cheap or few seeds decide nothing."""
     not_at: dict[str, str] = {}
     """Scale -> why its comparison says nothing there (a difference below what so short a training
     can show): the study is not run at that scale, and the report says so with this reason."""
@@ -276,12 +296,11 @@ class StudyConfig(Described):
                 raise ValueError(f"claim {claim.number}: {scale} is one of its scales and not_at")
         return self
 
-    @field_validator("seeds")
-    @classmethod
-    def _seeds_differ(cls, seeds: int | tuple[int, ...]) -> int | tuple[int, ...]:
-        if not isinstance(seeds, int) and (not seeds or len(set(seeds)) != len(seeds)):
-            raise ValueError("seeds are one or more different numbers")
-        return seeds
+    @model_validator(mode="after")
+    def _seeds_are_run(self) -> StudyConfig:
+        for scale in set(self.seeds_at) & set(self.not_at):
+            raise ValueError(f"seeds_at: the study is not run at scale {scale} (not_at)")
+        return self
 
     @field_validator("columns")
     @classmethod
@@ -388,10 +407,10 @@ class StudyConfig(Described):
             return dict(self.figures)
         return {**self.figures, "importance": Importance(kind="importance")}
 
-    @property
-    def seed_list(self) -> tuple[int, ...]:
-        """The seeds themselves."""
-        return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+    def seed_list(self, scale: str) -> tuple[int, ...]:
+        """The seeds themselves, at a scale by its name."""
+        seeds = self.seeds_at.get(scale, self.seeds)
+        return tuple(range(seeds)) if isinstance(seeds, int) else seeds
 
 
 def _listed(studies: Any) -> Any:
