@@ -24,7 +24,7 @@ from ablation.meters import NOTHING
 
 @cache
 def config_dir() -> Path:
-    """A copy of config/ whose demo scale has two seeds, whatever the shipped one has."""
+    """A copy of config/ whose demo scale has two seeds, whatever it and its studies have."""
     config = Path(tempfile.mkdtemp(prefix="config-")) / "config"
     atexit.register(shutil.rmtree, config.parent, ignore_errors=True)
     shutil.copytree(Path(__file__).resolve().parent.parent / "config", config)
@@ -32,6 +32,8 @@ def config_dir() -> Path:
     text, changed = re.subn(r"max_seeds: \d+", "max_seeds: 2", scale.read_text())
     assert changed == 1
     scale.write_text(text)
+    for study in (config / "studies").glob("*.yaml"):
+        study.write_text(re.sub(r"^seeds_at:.*\n", "", study.read_text(), flags=re.M))
     return config
 
 

@@ -121,7 +121,7 @@ def test_the_table_and_its_sentence(tmp_path):
     assert rows[1]["difference_n"] == "0" and table.marked == (1,)
     assert [e.text for e in table.rows[1]][5:8] == ["baseline", "–", "–"]
     said = sentences.resolution(data)
-    assert said.startswith("2 seeds resolve differences to the baseline of ")
+    assert said.startswith("2 seeds resolve a difference to the baseline of ")
     assert "4 comparisons at 5 % together" in said
 
 

@@ -58,7 +58,7 @@ def test_a_planted_winner_is_used_with_its_evidence(config, tmp_path):
     lr = found["lr"]
     assert (lr.kind, lr.study) == ("use", "two")
     assert lr.text.startswith("Use 0.2: none of the other 2 is better. ")
-    assert "on average over batch_size; 5 seeds" in lr.text
+    assert "on average over batch_size; 5 seeds; the highest lr that was tried)" in lr.text
     assert "Against the baseline 0.1 +" in lr.text
     assert found["batch_size"].kind == "open"
     # Two points of the grid share the effect: neither is called the winner.
@@ -71,6 +71,7 @@ def test_the_baseline_is_kept_where_it_wins(config, tmp_path):
     data = planted(data_of(config, tmp_path), lambda axes: 6 * (axes["lr"] == 0.1))
     found = {tip.setting: tip for tip in tips(data, [])}["lr"]
     assert found.kind == "use" and found.text.startswith("Keep 0.1: ")
+    assert "that was tried" not in found.text  # 0.1 lies between others
     assert "Against the next, " in found.text
 
 

@@ -11,6 +11,7 @@ from ablation import claims, summary
 from ablation.config.load import load_register
 from ablation.grid import Planner
 from ablation.markup import Link, plain_text
+from ablation.report_documents import _absent
 from ablation.standings import Standing, counts, standings, tally, tally_table, verdict_table
 
 FIG1 = "aime_fig1_constant_lr"
@@ -108,6 +109,35 @@ def test_decided_claims_are_named_with_their_numbers(found):
     assert f"measured {shown.estimate:.2f} points".replace("-", "−") in said[3]
     assert "n = 2; claimed > 0." in said[3]
     assert counts(every[0])["supported"] == 2
+
+
+def test_one_open_claim_is_told_as_one(found):
+    only = {1: found[1], 2: found[2]}
+    said = texts(summary.of_document(documents(only)[0]))[1]
+    assert said.startswith("The one that is inconclusive ") and " 1 " not in said.split("seeds")[0]
+    assert ("which may be chance" in said) == all(f.inside for f in found[1][0].findings)
+
+
+def test_the_comparison_that_is_shown_is_the_one_that_so_many_seeds_decide(found):
+    """Of an open claim: the fewest seeds that contradict it, else the most that support it."""
+    verdict = found[1][0]
+    one = verdict.findings[0]
+
+    def shown(*findings: tuple[bool, int]) -> tuple[int, int]:
+        made = [replace(one, inside=inside, seeds_needed=n) for inside, n in findings]
+        mine = replace(verdict, findings=tuple(made))
+        return mine.decisive.seeds_needed, mine.seeds_needed
+
+    assert shown((False, 13), (False, 9)) == (9, 9)
+    assert shown((True, 6), (True, 10)) == (10, 10)
+    assert shown((True, 30), (False, 12)) == (12, 12)
+
+
+def test_a_claim_of_another_scale_is_not_a_matter_of_the_report_s_studies():
+    """A study that is not in the report would not test it at this scale either."""
+    said = _absent(config_dir(), "demo")
+    assert said[2].startswith("not tested at this scale: ")  # level, which demo does not reach
+    assert said[1] == f"not tested: study {FIG1} is not in this report"
 
 
 def test_nothing_tested_is_said_so(found):

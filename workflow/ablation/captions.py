@@ -28,11 +28,8 @@ def caption(data: StudyData, name: str) -> str:
     runs = f"mean of {seeds} seeds" if whole else f"mean of the completed runs of {seeds} seeds"
     if isinstance(spec, Curves):
         text = f"{spec.title}. {metric} over epochs, "
-        text += (
-            f"{runs}; the band reaches from the lowest to the highest."
-            if seeds > 1
-            else "one seed."
-        )
+        band = "" if spec.metric == "lr" else "; the band reaches from the lowest to the highest"
+        text += f"{runs}{band}." if seeds > 1 else "one seed."
     else:
         text = f"{spec.title}. {metric} at the last epoch, "
         text += (

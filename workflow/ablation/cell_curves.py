@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 320.0, 132.0
 """Of the drawing area, in the units of its viewBox."""
+MOST_LINEAR = 100
+"""Values of a larger ratio would lie on one another."""
 Point = tuple[int, float]
 """Epoch and value."""
 
@@ -33,18 +36,23 @@ class Panel:
 
 
 def panel(title: str, curves: dict[str, Sequence[Point]], form: str) -> Panel | None:
-    """Curves over epochs by their names; None where no value is there."""
+    """Curves over epochs by their names; None where no value is there. Values above zero that
+    differ by more than a factor of a hundred are drawn as logarithms."""
     known = {name: points for name, points in curves.items() if points}
     if not known:
         return None
     epochs = [epoch for points in known.values() for epoch, _ in points]
     values = [value for points in known.values() for _, value in points]
-    box = (min(epochs), max(epochs), min(values), max(values))
+    low, high = min(values), max(values)
+    log = low > 0 and high > MOST_LINEAR * low
+    height = math.log10 if log else float
+    box = (min(epochs), max(epochs), height(low), height(high))
     lines = tuple(
-        Line(name, _path(points, box), form.format(points[-1][1])) for name, points in known.items()
+        Line(name, _path([(e, height(v)) for e, v in points], box), form.format(points[-1][1]))
+        for name, points in known.items()
     )
-    low, high = (form.format(value) for value in box[2:])
-    return Panel(title, lines, low, high, box[:2])
+    title = f"{title} (logarithmic)" if log else title
+    return Panel(title, lines, form.format(low), form.format(high), box[:2])
 
 
 def _path(points: Sequence[Point], box: tuple[int, int, float, float]) -> str:

@@ -112,12 +112,17 @@ def plan_claims(
         if scale in claim.scales:
             _check(questions, scale, at)
         else:
-            untested = claim.elsewhere or f"it asks for {' or '.join(claim.scales)} scale"
+            untested = why_elsewhere(claim)
         alpha = register.alpha(claim.number)
         planned.append(
             PlannedClaim(claim, entry, document.title, alpha, questions, untested, left_out)
         )
     return tuple(planned)
+
+
+def why_elsewhere(claim: Claim) -> str:
+    """Why a claim is not tested at a scale that is none of its own."""
+    return claim.elsewhere or f"it asks for {' or '.join(claim.scales)} scale"
 
 
 def check_one_decision(plans: Iterable[StudyPlan]) -> None:

@@ -72,21 +72,30 @@ class Verdict:
 
     @property
     def decisive(self) -> Finding | None:
-        """The finding to show: the closest call of a supported claim, else the first that
-        contradicts it or leaves it open."""
+        """The finding to show: the closest call of a supported claim, the first that contradicts
+        it, and of an open one that which so many more seeds would decide (`seeds_needed`)."""
         mine = [f for f in self.findings if f.state == self.verdict] or list(self.findings)
-        return min(mine, key=_clearance) if self.verdict == SUPPORTED else next(iter(mine), None)
+        if self.verdict == SUPPORTED:
+            return min(mine, key=_clearance)
+        if self.verdict == INCONCLUSIVE:
+            wanted = [f for f in self._against or mine if f.seeds_needed == self.seeds_needed]
+            mine = wanted or mine
+        return next(iter(mine), None)
 
     @property
     def seeds_needed(self) -> int | None:
         """Seeds that would decide in four of five cases, were what was seen the truth: the fewest
         that contradict it, or else as many as its hardest question wants. None if unknown."""
-        against = [f for f in self.findings if not f.inside]
-        found = [f.seeds_needed for f in against or self.findings]
+        found = [f.seeds_needed for f in self._against or self.findings]
         known = [n for n in found if n is not None]
-        if against:
+        if self._against:
             return min(known, default=None)
         return max(known) if known and len(known) == len(found) else None
+
+    @property
+    def _against(self) -> list[Finding]:
+        """The findings that came out otherwise than the claim says, decided or not."""
+        return [f for f in self.findings if not f.inside]
 
 
 def _clearance(found: Finding) -> float:

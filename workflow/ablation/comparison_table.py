@@ -117,8 +117,12 @@ def _notes(data: StudyData) -> tuple[str, ...]:
         "Differences are taken within seeds. p: paired t test, two-sided; the sign test where one "
         "of the runs diverged (it counts at chance) or nothing varies, with the interval of the "
         "median beside the mean.",
-        f"Corrected: for the {tests} comparisons of this table together (Bonferroni). It is below "
-        "0.05 exactly where the simultaneous interval excludes zero.",
+        (
+            "There is one comparison, and nothing to correct for. p"
+            if tests == 1
+            else f"Corrected: for the {tests} comparisons of this table together (Bonferroni). It"
+        )
+        + " is below 0.05 exactly where the simultaneous interval excludes zero.",
         "Resolved: the smallest true difference that as many seeds show in four of five cases. "
         "Would take: seeds that would show the difference seen in four of five cases, were it and "
         "its SD the truth.",

@@ -37,7 +37,8 @@ def published_table(data: StudyData, config_dir: Path) -> Table:
         "mean ± half the width of the 95 % interval"
     )
     notes = ()
-    if any(not p.variant for p in data.plan.config.published):
+    unnamed = [p.metric for p in data.plan.config.published if not p.variant]
+    if any(metric not in (None, EPOCHS_TO) for metric in unnamed):
         notes = ("Where the document names no variant, the one with the best mean stands for it.",)
     return Table("published", caption, tuple(columns), tuple(rows), notes, tuple(records))
 

@@ -70,7 +70,8 @@ def summary(studies: list[StudyData], verdicts: Mapping[str, list[Verdict]]) -> 
         return {}
     note = "Each tip by itself names a wrong winner, or leaves the best variant out, with a "
     note += "probability of at most 5 %; of twenty, one may. They hold for this scale, its data "
-    note += "and its model."
+    note += "and its model. Verdicts share 5 % among all claims of a document, so a tip may name a "
+    note += "winner where a claim on the same pair is open."
     return {
         "note": note,
         "carried": [tip for tip in found if tip.kind != "open"],
@@ -110,6 +111,8 @@ def _tip(
     kind, text = chosen(found, reference)
     ends = [f"on average over {others}"] if others else []
     ends.append(count(len(found.seeds), "seed"))
+    if kind == "use":
+        ends += _at_the_edge(data, chosen_name(found), setting)
     lost = [name for name, gone in zip(found.names, found.lost, strict=True) if gone]
     ends += [f"runs of {listed(lost)} diverged"] if lost else []
     planned = len(data.plan.variants)
@@ -157,6 +160,29 @@ def chosen(found: Paired, reference: str) -> tuple[Kind, str]:
     return "narrowed", text + told
 
 
+def chosen_name(found: Paired) -> str:
+    """The choice of the highest mean."""
+    return found.names[int(np.argmax(found.values.mean(axis=1)))]
+
+
+def _at_the_edge(data: StudyData, name: str, setting: str) -> list[str]:
+    """That a winner has the highest or the lowest number tried on an axis: a better one may lie
+    beyond. setting: the axis of its name, if it is no variant's."""
+    named = {v.label: v.axes for v in data.plan.variants}
+    levels = {
+        shown(v, setting): {setting: v.axes[setting]}
+        for v in data.plan.variants
+        if setting in v.axes
+    }
+    mine, found = named.get(name) or levels.get(name, {}), []
+    for axis, values in data.plan.config.grid.items():
+        ordered = len(values) > 2 and all(type(value) in (int, float) for value in values)
+        if ordered and mine.get(axis) in (min(values), max(values)):
+            word = "lowest" if mine[axis] == min(values) else "highest"
+            found.append(f"the {word} {axis} that was tried")
+    return found
+
+
 def _names(names: list[str]) -> str:
     """Names, which may hold commas."""
     return listed(f"“{name}”" for name in names)
@@ -174,7 +200,7 @@ def _winner(found: Paired, best: str, rival: str, reference: str, seen: Comparis
     text = f"{'Keep' if best == reference else 'Use'} {best}: none of the other "
     text += f"{len(found.names) - 1} is better. "
     whom = f"the baseline {rival}" if rival == reference else f"the next, {rival},"
-    return f"{text}Against {whom} {effect}, all such intervals at once"
+    return f"{text}Against {whom} {effect} (simultaneous 95 % interval)"
 
 
 def _no_difference(verdict: Verdict) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from . import summary
-from .claim_plan import check_one_decision
+from .claim_plan import check_one_decision, why_elsewhere
 from .claims import NOT_HERE, NOT_TESTED, Verdict
 from .collect import scaled_axes
 from .comparison_table import to_baseline
@@ -95,7 +95,9 @@ def _absent(config_dir: Path, scale: str) -> dict[int, str]:
         text = f"{NOT_TESTED}: study {path.stem} is not in this report"
         if scale in study.not_at:
             text = f"{NOT_HERE}: {study.not_at[scale]}"
-        found |= {claim.number: text for claim in study.claims}
+        for claim in study.claims:
+            there = scale in claim.scales or scale in study.not_at
+            found[claim.number] = text if there else f"{NOT_HERE}: {why_elsewhere(claim)}"
     return found
 
 

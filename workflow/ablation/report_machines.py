@@ -33,7 +33,7 @@ def versions(records: dict[str, CellRecord]) -> Table:
         origin = record.provenance
         code = origin.get("code_version") or "not recorded"
         for name, version in {
-            "this project": code,
+            "this project (git tree of workflow/)": code,
             "python": origin.get("python"),
             **(origin.get("packages") or {}),
         }.items():

@@ -188,10 +188,8 @@ def resolution(data: StudyData) -> str:
     seeds = listed(sorted({c.n for c in known}))
     ends = [number(METRIC, f(c.resolvable for c in known)) for f in (min, max)]
     reach = ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
-    text = (
-        f"{seeds} seeds resolve differences to the baseline of {reach} points, by the scatter of "
-    )
-    text += f"each (in four of five cases; {count(len(others), 'comparison')} at 5 % together)"
+    text = f"{seeds} seeds resolve a difference to the baseline of {reach} points"
+    text += f" (in four of five cases; {count(len(others), 'comparison')} at 5 % together)"
     open_ones = {k: c for k, c in found.items() if c.method == "t" and not c.decided}
     if not open_ones:
         rest = [k for k, c in found.items() if not c.decided]  # by ranks, or too few runs

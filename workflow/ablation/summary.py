@@ -72,16 +72,26 @@ def _open(claims: Sequence[Standing]) -> list[Sentence]:
         return []
     inside = sum(all(f.inside for f in v.findings) for v in mine)
     few = sum(min(f.n for f in v.findings) < v.planned.claim.seeds for v in mine)
-    text = f"Of the {len(mine)} inconclusive, {_part(inside, mine)} came out as the document says, "
-    text += "which may be chance"
-    verb = "has" if few == 1 else "have"
-    text += f"; {_part(few, mine)} {verb} fewer seeds than a verdict takes." if few else "."
+    if len(mine) == 1:
+        text = "The one that is inconclusive "
+        text += (
+            "came out as the document says, which may be chance"
+            if inside
+            else ("did not come out as the document says")
+        )
+        text += "; it has fewer seeds than a verdict takes." if few else "."
+    else:
+        text = f"Of the {len(mine)} inconclusive, {_part(inside, mine)} came out as the document "
+        text += "says" + (", which may be chance" if inside else "")
+        verb = "has" if few == 1 else "have"
+        text += f"; {_part(few, mine)} {verb} fewer seeds than a verdict takes." if few else "."
     needed = [v.seeds_needed for v in mine if v.seeds_needed is not None]
     if needed:
         low, high = min(needed), max(needed)
         span = count(low, "seed") if low == high else f"{low:,} to {high:,} seeds"
-        text += f" Were what was seen the truth, {_part(len(needed), mine)} would be decided with "
-        text += f"{span}{' each' if low < high else ''}."
+        which = "it" if len(mine) == 1 else "each of them"
+        which = which if len(needed) == len(mine) else f"each of {len(needed)}"
+        text += f" Were what was seen the truth, {span} would decide {which} in four of five cases."
     return [(text,)]
 
 
