@@ -268,7 +268,7 @@ def _region(part: options.Part) -> tuple[float, float]:
 
 
 def _directed(direction: str, margin: float) -> tuple[float, float]:
-    return (margin, math.inf) if direction == "higher" else (-math.inf, -margin)
+    return (margin, math.inf) if direction == "higher" else (-math.inf, 0.0 - margin)
 
 
 def _level_region(part: options.Level) -> tuple[float, float]:

@@ -155,9 +155,9 @@ def chosen(found: Paired, reference: str) -> tuple[Kind, str]:
         return "open", f"{best[0]} leads, but its interval to {rival} includes zero. {told}"
     worse = [name for name in names if name not in best]
     few = len(best) <= NAMED
-    text = f"The best is one of {_names(best) if few else f'{len(best)} of {total} choices'}; "
-    text += f"no better than these: {_names(worse)}. " if len(worse) <= NAMED else ""
-    return "narrowed", text + told
+    text = f"The best is one of {_names(best) if few else f'{len(best)} of {total} choices'}"
+    text += f"; no better than these: {_names(worse)}" if len(worse) <= NAMED else ""
+    return "narrowed", f"{text}. {told}"
 
 
 def chosen_name(found: Paired) -> str:
@@ -197,9 +197,11 @@ def _against(found: Paired, name: str, other: str, tests: int) -> Comparison:
 def _winner(found: Paired, best: str, rival: str, reference: str, seen: Comparison) -> str:
     low, high = (number(METRIC, v, sign=True) if math.isfinite(v) else "∞" for v in seen[3:5])
     effect = f"{number(METRIC, seen.mean, sign=True)} points of top-1 [{low}, {high}]"
-    text = f"{'Keep' if best == reference else 'Use'} {best}: none of the other "
-    text += f"{len(found.names) - 1} is better. "
-    whom = f"the baseline {rival}" if rival == reference else f"the next, {rival},"
+    others = len(found.names) - 1
+    text = f"{'Keep' if best == reference else 'Use'} {best}: "
+    text += f"none of the other {others} is better. " if others > 1 else "the other is no better. "
+    whom = f"the next, {rival}," if others > 1 else rival
+    whom = f"the baseline {rival}" if rival == reference else whom
     return f"{text}Against {whom} {effect} (simultaneous 95 % interval)"
 
 
