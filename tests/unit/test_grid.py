@@ -10,6 +10,7 @@ import configs
 import pytest
 
 from ablation import grid as grid_module
+from ablation.config.resources import Site
 from ablation.errors import ConfigError, NotAtScale
 from ablation.grid import Planner, StudyPlan, format_value
 from ablation.overrides import override
@@ -325,9 +326,34 @@ def test_cells_come_variant_by_variant_and_seed_by_seed(folder):
 
 def test_a_cell_holds_the_training_as_it_is_run(folder):
     cell = plan(folder).cells[3]
-    shared = set(type(cell.variant.training).model_fields) - {"reading"}
+    shared = set(type(cell.variant.training).model_fields) - {"reading", "compute"}
     assert all(getattr(cell.config, f) == getattr(cell.variant.training, f) for f in shared)
+    assert cell.config.compute == cell.variant.training.compute.of_model(cell.config.model)
     assert type(cell.config).model_validate(cell.config.model_dump()) == cell.config
+
+
+def test_two_variants_of_one_cell_are_refused(folder):
+    """`auto` and what it is: two rows of a table that would hold the same numbers."""
+    configs.edit(folder / "studies/s.yaml", "lr: [0.1, 0.2]", "compute.channels_last: [auto, true]")
+    configs.edit(folder / "studies/s.yaml", "{lr: 0.1}", "{compute.channels_last: auto}")
+    with pytest.raises(
+        ConfigError, match="'channels_last=auto' and 'channels_last=on' are trained"
+    ):
+        plan(folder)
+
+
+def test_a_layout_that_a_cpu_computes_wrongly_is_refused_before_any_job(folder):
+    configs.edit(
+        folder / "recipes/r.yaml", "{name: resnet_small}", "{name: resnet_small, width: 8}"
+    )
+    assert not plan(folder).cells[0].config.compute.channels_last
+    configs.edit(
+        folder / "studies/s.yaml", "seeds: 2", "seeds: 2\nbase: {compute.channels_last: true}"
+    )
+    with pytest.raises(ConfigError, match="lr=0.1: .* 8 input channels.*oneDNN#6035"):
+        plan(folder).resources(Site())
+    configs.edit(folder / "scales/z.yaml", "title: z", "title: z\nresources: {gpus: 1}")
+    assert plan(folder).resources(Site()).gpus == 1
 
 
 def test_studies_that_share_variants_share_cells(folder):

@@ -71,6 +71,7 @@ HAND_MADE = {
     "shift": {"augment": {"name": "shift", "fraction": 0.125}},
     "torchvision": {"model": {"name": "torchvision", "arch": "resnet50"}, "img_size": 224},
     "timm": {"model": {"name": "timm", "arch": "mobilenetv3_large_100"}, "img_size": 160},
+    "narrow": {"model": {"name": "resnet_small", "width": 8}},
     "wide": {"model": {"name": "resnet_small", "width": 64, "blocks": 3, "stem_stride": 1}},
     "streaming": {"reading": "streaming"},
     "dropped": {"model": {"name": "resnet_small", "dropout": 0.2, "stochastic_depth": 0.1}},

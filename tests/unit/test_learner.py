@@ -229,6 +229,21 @@ def test_a_compiled_model_makes_the_same_step(monkeypatch: pytest.MonkeyPatch) -
     assert plain.state_dict()["model"].keys() == compiled.state_dict()["model"].keys()
 
 
+@pytest.mark.parametrize(("width", "last"), [(2, False), (15, False), (16, True)])
+def test_the_layout_follows_the_model(width: int, last: bool) -> None:
+    """A narrow strided 1 x 1 convolution is computed wrongly with channels last (oneDNN#6035)."""
+    narrow = cell(model={"name": "resnet_small", "width": width})
+    assert narrow.compute.channels_last is last
+    asked = cell(model=narrow.model.model_dump(), compute={"channels_last": True})
+    assert asked.compute.channels_last is True
+    prepare_torch(narrow, CPU)
+    if last:
+        prepare_torch(asked, CPU)
+    else:
+        with pytest.raises(UserError, match=f"{width} input channels.*oneDNN#6035"):
+            prepare_torch(asked, CPU)
+
+
 def test_tf32_is_refused_without_a_gpu() -> None:
     with pytest.raises(UserError, match="compute.tf32 is a number format of GPUs"):
         prepare_torch(cell(compute={"tf32": True}), CPU)
@@ -238,7 +253,8 @@ def test_tf32_is_refused_without_a_gpu() -> None:
 def test_validation_images_lie_in_memory_as_training_images_do(
     last: bool, data: Path, tmp_path: Path
 ) -> None:
-    made = trained(cell(compute={"channels_last": last}, epochs=1), data, tmp_path)
+    wide = {"name": "resnet_small", "width": 16}
+    made = trained(cell(compute={"channels_last": last}, epochs=1, model=wide), data, tmp_path)
     seen = []
     made.learner.model.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
     made.judge.measure(made.learner.model, made.val_set, np.arange(len(made.val_set)))

@@ -10,6 +10,7 @@ import torch
 
 from .config.recipe import CellConfig
 from .errors import UserError
+from .models.base import refuse_unsound
 
 
 def prepare_torch(config: CellConfig, device: torch.device) -> None:
@@ -23,6 +24,7 @@ def prepare_torch(config: CellConfig, device: torch.device) -> None:
                     f"compute.{key} {what} of GPUs, and this cell runs on a CPU; leave it out at "
                     "this scale"
                 )
+        refuse_unsound(config.model, config.compute.channels_last)
         return
     torch.backends.cudnn.benchmark = not compute.deterministic
     # fp32 means fp32 unless it is asked for: TF32 keeps 10 bits of the mantissa.

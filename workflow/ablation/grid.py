@@ -55,7 +55,20 @@ class Planner:
         outline = self._outline(study, scale)
         seeds = outline.config.seed_list(scale)[: outline.scale.max_seeds]
         cells = tuple(self._cell(outline, v, seed) for v in outline.variants for seed in seeds)
+        self._refuse_same_cells(outline, cells)
         return replace(outline, cells=cells)
+
+    def _refuse_same_cells(self, outline: StudyPlan, cells: tuple[Cell, ...]) -> None:
+        """Two variants of one cell: values that differ as text (`auto`) and are run alike."""
+        seen: dict[str, str] = {}
+        for cell in cells:
+            first = seen.setdefault(cell.id, cell.variant.label)
+            if first != cell.variant.label:
+                raise ConfigError(
+                    f"{self.config_dir / 'studies' / outline.name}.yaml at scale "
+                    f"{outline.scale_name}: variants '{first}' and '{cell.variant.label}' are "
+                    "trained alike; leave one out"
+                )
 
     def _check_carried(self, study: str, scale: str) -> None:
         config = load_study(self.config_dir, study)
@@ -157,6 +170,7 @@ class Planner:
             reading = "resident" if dataset.resident_bytes <= RESIDENT_BYTES else "streaming"
         values = {f: getattr(training, f) for f in Training.model_fields}
         values |= {"reading": reading, "lr": training.absolute_lr, "seed": seed}
+        values["compute"] = training.compute.of_model(training.model)
         if variant.loader is not None:
             values["epochs"] = variant.loader.epochs
             config = CellConfig.model_construct(**values)

@@ -16,8 +16,9 @@ from .config.resources import Resources, Site, combined
 from .config.scale import ScaleConfig
 from .config.study import LoaderTest, StudyConfig
 from .dataset_id import beton_digest
-from .errors import ConfigError, nearest
+from .errors import ConfigError, UserError, nearest
 from .identity import digest
+from .models.base import refuse_unsound
 from .weights.base import Weights
 
 
@@ -154,7 +155,18 @@ class StudyPlan:
                     f"{where}: gpus is {found.gpus}, but compute.ranks of its cells is {ranks}: "
                     "each rank has a GPU of its own"
                 )
+        if not found.gpus:
+            self._check_kernels()
         return found
+
+    def _check_kernels(self) -> None:
+        """ConfigError when a cell that is trained on a CPU asks for what CPUs compute wrongly."""
+        for cell in (*self.cells, *self.parents):
+            try:
+                refuse_unsound(cell.config.model, cell.config.compute.channels_last)
+            except UserError as error:
+                where = f"study {self.name} at scale {self.scale_name}, {cell.variant.label}"
+                raise ConfigError(f"{where}: {error}") from None
 
     def check_media(self, media: Mapping[str, str]) -> None:
         """ConfigError when a loader benchmark reads from a medium that the site does not name."""

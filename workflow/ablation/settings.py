@@ -58,6 +58,8 @@ def flat(training: Training) -> dict[str, str]:
     found: dict[str, str] = {}
     for key in type(training).model_fields:
         value = getattr(training, key)
+        if key == "compute":
+            value = value.of_model(training.model)
         if key in _LEFT_OUT:
             continue
         if key == "model":

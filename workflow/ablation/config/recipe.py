@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal, Union
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ..augment import AUGMENTATIONS, ERASURES, MIXES, POLICIES
 from ..averaging import AVERAGES
 from ..losses import LOSSES
 from ..models import MODELS
+from ..models.base import Model
 from ..optim import OPTIMIZERS
 from ..schedules import SCHEDULES
 from ..weights import WEIGHTS, TimmWeights
@@ -145,8 +146,9 @@ class Compute(Config):
     only."""
     deterministic: bool = True
     """Deterministic kernels on a GPU. Off is faster; order and augmentation stay the same."""
-    channels_last: bool = True
-    """Images and convolutions with their channels last in memory (torch's memory format)."""
+    channels_last: bool | Literal["auto"] = "auto"
+    """Images and convolutions with their channels last in memory (torch's memory format); `auto`:
+    if every CPU's library computes the model right so (docs/decisions/0016-sound-arithmetic.md)."""
     compile: bool = False
     """The model goes through torch.compile (Ansel et al. 2024, PyTorch 2): the first step takes a
     minute or more."""
@@ -159,6 +161,12 @@ class Compute(Config):
         if self.sync_bn and self.ranks == 1:
             raise ValueError("sync_bn does nothing with one rank")
         return self
+
+    def of_model(self, model: Model) -> Compute:
+        """The same with `auto` decided, by the model alone: an id knows no device and no machine."""
+        if self.channels_last != "auto":
+            return self
+        return self.model_copy(update={"channels_last": model.channels_last_is_sound})
 
 
 class Measure(Config):
@@ -300,3 +308,9 @@ class CellConfig(Training):
     reading: Literal["resident", "streaming"]
     lr: Positive
     seed: Whole
+
+    @field_validator("compute")
+    @classmethod
+    def _layout_is_decided(cls, compute: Compute, info: ValidationInfo) -> Compute:
+        model = info.data.get("model")  # absent when it is wrong itself
+        return compute.of_model(model) if model is not None else compute

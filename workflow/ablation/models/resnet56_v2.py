@@ -29,6 +29,10 @@ class ResNet56V2(Model):
     bn_momentum: Annotated[float, NoBool, Field(gt=0, le=1)] = 0.01
     """Share of a batch in batch norm's running statistics: Keras's `momentum` 0.99; torch: 0.1."""
 
+    @property
+    def strided_1x1(self) -> int:
+        return 64  # the second stage's first block
+
     def build(self, classes: int) -> torch.nn.Module:
         from ._resnet56_v2 import resnet56_v2
 

@@ -42,6 +42,10 @@ class ResNetSmall(Model):
     """Share of the images for which the last block is dropped in training; block l of L at l / L of
     this rate."""
 
+    @property
+    def strided_1x1(self) -> int:
+        return self.width  # the second stage's shortcut
+
     def build(self, classes: int) -> torch.nn.Module:
         from ._resnet_small import resnet_small
 
