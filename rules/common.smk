@@ -43,8 +43,12 @@ _selection = [SETTINGS.scale, list(STUDY_NAMES), *NOT_RUN.values()]
 SELECTION = f"results/report/.selection-{digest(_selection)}"
 
 # `.venv/bin/snakemake` works without activating the environment: its python comes first.
-# A cell that is told to stop saves its state first: bash must outlive that (the trap).
-shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; trap : TERM; ")
+# A cell that is told to stop saves its state first: bash must outlive that (the trap). A cell that is
+# killed can say nothing: bash writes into its log by which signal, from where the cause is read.
+shell.prefix(
+    f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; trap : TERM; "
+    'tell_signal() { [ $1 -le 128 ] || echo "ended by signal $(($1 - 128))" >> "$2"; return $1; }; '
+)
 
 
 # Seconds each, and no GPU: where the workflow was started, not through the queue.

@@ -48,4 +48,4 @@ rule time_loader:
         " --medium {params.medium:q}"
         " --out {params.folder:q}"
         " --checkpoints results/checkpoints"
-        " 2>> {log:q}"
+        " 2>> {log:q} || tell_signal $? {log:q}"

@@ -58,4 +58,4 @@ rule train_cell:
         " --device {params.device}"
         " --keep"
         " {params.packed}"
-        " 2>> {log:q}"
+        " 2>> {log:q} || tell_signal $? {log:q}"

@@ -57,7 +57,10 @@ HEAD = f"2026-01-01 10:00:00  === cell {CELL}: s, lr=1, seed 0 ===\n"
     ("text", "said"),
     [
         (HEAD + "error: no space\n" + HEAD + "error: val.beton: truncated\n", "val.beton: trunc"),
-        (HEAD + "error: no space\n" + HEAD + "epoch 1/3\n", "killed without a word"),
+        (HEAD + "error: no space\n" + HEAD + "epoch 1/3\n", "ended without a word"),
+        (HEAD + "epoch 1/3\nended by signal 9\n", "killed (SIGKILL): for more memory"),
+        (HEAD + "epoch 1/3\nended by signal 15\n", "it was ended by SIGTERM"),
+        (HEAD + "epoch 1/3\nended by signal 9\n" + HEAD, "ended without a word"),
         (HEAD + "x  stopped as asked after epoch 2, step 1; the same\n", causes.STOPPED),
         (HEAD + "Traceback (most recent call last):\n  File x\nKeyError: 'a'\n", "KeyError: 'a'"),
         ("error: config/studies/x.yaml: no such key\n", "no such key"),
@@ -65,6 +68,25 @@ HEAD = f"2026-01-01 10:00:00  === cell {CELL}: s, lr=1, seed 0 ===\n"
 )
 def test_the_last_attempt_s_word_counts(tmp_path: Path, text: str, said: str) -> None:
     assert said in causes.of_log(write(tmp_path / f"{CELL}.log", text), tmp_path / "none")
+
+
+CRASHES = {
+    "glibc": ("free(): invalid next size (fast)\nFatal Python error: Aborted\n\nThread 0x1:\n",
+              "(SIGABRT: free(): invalid next size (fast))"),
+    "a segmentation fault": ("Fatal Python error: Segmentation fault\n", "(SIGSEGV)"),
+    "an instruction that is not there": (
+        "Fatal Python error: Illegal instruction\n", "another kind of node"),
+    "no word but the exit code": ("ended by signal 11\n", "(SIGSEGV)"),
+    "glibc alone": ("corrupted double-linked list\n", "(SIGABRT: corrupted double-linked list)"),
+    "a rank": ("Fatal Python error: Aborted\nerror: one of the cell's 2 ranks\n", "(SIGABRT)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CRASHES)
+def test_a_crash_of_compiled_code_is_not_called_a_want_of_memory(tmp_path: Path, case: str) -> None:
+    text, said = CRASHES[case]
+    found = causes.of_log(write(tmp_path / f"{CELL}.log", HEAD + text), tmp_path / "none")
+    assert said in found and "mem_mb" not in found and "a fault of a library" in found
 
 
 @pytest.mark.parametrize(

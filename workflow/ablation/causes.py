@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import signal
 import socket
 from pathlib import Path
 
@@ -104,6 +105,9 @@ def of_log(log: Path, slurm_logs: Path | None = None) -> str:
     slurm_logs: folder of the executor's logs, which know what the killed cell could not say.
     """
     lines = [line.strip() for line in last_attempt(log) if line.strip()]
+    crashed = _crash(lines)
+    if crashed:
+        return crashed
     said = [line for line in lines if line.startswith("error: ")]
     if said:
         return said[-1].removeprefix("error: ")
@@ -111,9 +115,58 @@ def of_log(log: Path, slurm_logs: Path | None = None) -> str:
         return STOPPED
     if any(line.startswith("Traceback") for line in lines):
         return lines[-1]
-    return _slurms_word(log.stem, slurm_logs) or (
-        "it was killed without a word: most often for more memory than mem_mb, or by hand"
+    return _slurms_word(log.stem, slurm_logs) or _signal(lines) or _NO_WORD
+
+
+_NO_WORD = "its job has ended without a word: with its node, by the cluster, or by hand"
+# What Python says of the signal of a fault in compiled code (faulthandler) -> the signal's name.
+_FAULTS = {
+    "Aborted": "SIGABRT", "Segmentation fault": "SIGSEGV", "Bus error": "SIGBUS",
+    "Illegal instruction": "SIGILL", "Floating-point exception": "SIGFPE",
+}  # fmt: skip
+_FATAL = "Fatal Python error: "
+_HEAP = r"^(free|malloc|realloc|munmap_chunk|corrupted|double free|terminate called)\b.*"
+_ENDED = re.compile(r"ended by signal (\d+)$")  # rules/common.smk writes it
+
+
+def _crash(lines: list[str]) -> str | None:
+    """A fault in compiled code, such as a library's: the signal, and what was said of it."""
+    fatal = next((line for line in reversed(lines) if line.startswith(_FATAL)), None)
+    heap = next((line for line in reversed(lines) if re.match(_HEAP, line)), None)
+    number = _signal_number(lines)
+    if fatal is not None:
+        name = _FAULTS.get(fatal.removeprefix(_FATAL), fatal.removeprefix(_FATAL))
+    elif number is not None and number not in (signal.SIGKILL, *_STOPS):
+        name = signal.Signals(number).name
+    elif heap is not None:
+        name = "SIGABRT"
+    else:
+        return None
+    helps = "another kind of node" if name == "SIGILL" else "`make doctor` on its node"
+    return (
+        f"compiled code has crashed ({name}{f': {heap}' if heap else ''}), which is a fault of a "
+        f"library or of its node and not of the memory's size; what helps: {helps}"
     )
+
+
+_STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
+
+
+def _signal_number(lines: list[str]) -> int | None:
+    found = next((m for line in reversed(lines) if (m := _ENDED.search(line))), None)
+    number = int(found[1]) if found else 0
+    return number if number in set(signal.Signals) else None
+
+
+def _signal(lines: list[str]) -> str | None:
+    """What a signal that leaves no time for words says by itself."""
+    number = _signal_number(lines)
+    if number == signal.SIGKILL:
+        return (
+            "it was killed (SIGKILL): for more memory than the job or its node has (raise mem_mb "
+            "of its scale, or resources of its study), or by hand"
+        )
+    return None if number is None else f"it was ended by {signal.Signals(number).name}"
 
 
 def _slurms_word(cell: str, folder: Path | None) -> str | None:
