@@ -1,14 +1,16 @@
 # Each target is one line to type; `make` alone lists them. `make setup` is part of every target that needs it and
 # takes no time once done.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-slurm demo studies claims known-scale status test test-fast test-slurm test-slurm-demo lint format bench schema lock clean distclean
+.PHONY: help setup setup-slurm demo doctor studies claims known-scale status test test-fast test-slurm test-slurm-demo lint format bench schema lock clean distclean
 
 # An activated conda environment named as in environment.yaml is used as it is, else the one in .venv/.
 BIN := $(if $(filter ablation,$(CONDA_DEFAULT_ENV)),$(CONDA_PREFIX),.venv)/bin
 # Tests that need a GPU run where there is one; those that need Slurm say in one line why they do not run.
 ABSENT := $(if $(wildcard /dev/nvidia0),,--ignore=tests/gpu)
-# A file of tests runs in one process: what it builds once is shared by its tests.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+# A file of tests runs in one process: what it builds once is shared by its tests. A test that hangs ends its
+# process after a quarter of an hour, and the third process that dies ends the run: it is red, and never hangs.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 2 \
+	-o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true
 # A user writes STUDIES="a b", Snakemake reads a,b.
 COMMA := ,
 NO :=
@@ -26,17 +28,20 @@ demo: setup ## Train the embedded studies and build the report
 	$(BIN)/snakemake --cores all
 	@echo "The report: results/report/index.html"
 
+doctor: setup ## Check that this machine computes right what cells ask of it (SCALE=, STUDIES="a b": for these)
+	@$(BIN)/python workflow/doctor.py $(if $(SCALE),--scale $(SCALE)) $(if $(STUDIES),--studies $(WORDS))
+
 studies: known-scale setup ## Run every study at a scale: SCALE=smoke, demo, cifar or imagenet (STUDIES="a b": these, PROFILE=slurm: there)
 	$(BIN)/snakemake --cores all --quiet rules progress $(if $(PROFILE),--profile $(PROFILE)) --config scale=$(SCALE) studies=$(NAMED)
 	@$(BIN)/python tools/check_results.py --scale $(SCALE) --studies $(WORDS)
 	@echo "The report: results/report/index.html"
 
-# Chosen for the number of claims that they decide in the time: all that a network of 20 seconds a cell can tell.
+# Chosen for the number of claims that they may decide in the time, with a network of 20 seconds a cell.
 DECISIVE := aime_fig1_constant_lr aime_fig2_decay_epoch aime_augmentation paddle_lr_decay paddle_overfitting \
 	paddle_finetune_small paddle_crop_scale paddle_weight_decay_range jeong_label_smoothing jeong_batch_reduction \
 	jeong_warmup anracom_batch_size
 
-claims: setup ## Train what decides 25 claims of the documents at demo scale (an hour and a half)
+claims: setup ## Train what tests 25 claims of the documents at demo scale (an hour and a half)
 	@$(MAKE) --no-print-directory studies SCALE=demo STUDIES="$(DECISIVE)"
 
 known-scale:
