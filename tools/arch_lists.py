@@ -1,10 +1,10 @@
 """The lists of torchvision's and timm's models, with the options that change each.
 
-A line a model: its name, then the options of `workflow/ablation/models/zoo.py` that it takes. Many
-models take an option and leave it unused (torchvision's convnext a `dropout`), so each is built
-with and without it, without memory for its weights, and looked at: some ten minutes. A list
-begins with the library's version, and is made anew when another one is installed, or when the
-list is deleted.
+A line a model: its name, then the options of `workflow/ablation/models/zoo.py` that it takes, then
+`strided_1x1=N` if that is few channels (`ablation.models.base.NARROW`). Many models take an option
+and leave it unused (torchvision's convnext a `dropout`), so each is built with and without it,
+without memory for its weights, and looked at: some ten minutes. A list begins with the library's
+version, and is made anew when another one is installed, or when the list is deleted.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ablation.models import Timm, Torchvision
+from ablation.models.base import NARROW
 
 VALUES = {"dropout": 0.1234, "stochastic_depth": 0.1234, "width_mult": 0.25}  # nobody's default
 
@@ -31,22 +32,39 @@ def archs(file: Path, library: str) -> str:
 
 
 def lines(names: Iterable[str], keywords: dict[str, str], make: Callable[..., Any]) -> list[str]:
-    """`name option option`, sorted. keywords: option -> the library's name of it."""
-    return [" ".join([name, *_taken(name, keywords, make)]) for name in sorted(names)]
+    """`name option option strided_1x1=N`, sorted. keywords: option -> the library's name of it."""
+    return [" ".join([name, *_words(name, keywords, make)]) for name in sorted(names)]
 
 
-def _taken(name: str, keywords: dict[str, str], make: Callable[..., Any]) -> list[str]:
-    """The options that change a model, sorted."""
-    plain, found = None, []
+def _words(name: str, keywords: dict[str, str], make: Callable[..., Any]) -> list[str]:
+    """The options that change a model, sorted, and its narrow convolution."""
+    model, found = _built(make, name), []
+    plain, narrowest = _looks(model), strided_1x1(model)
     for option, keyword in sorted(keywords.items()):
         try:
             changed = _looks(_built(make, name, **{keyword: VALUES[option]}))
         except TypeError:  # unexpected keyword argument
             continue
-        plain = plain or _looks(_built(make, name))
         if changed != plain:
             found.append(option)
-    return found
+    narrow = narrowest is not None and narrowest < NARROW
+    return [*found, f"strided_1x1={narrowest}"] if narrow else found
+
+
+def strided_1x1(model: Any) -> int | None:
+    """Fewest input channels (of a group) of a model's 1 x 1 convolutions with a stride; none
+    without such a one."""
+    from torch import nn
+
+    return min(
+        (
+            module.in_channels // module.groups
+            for module in model.modules()
+            if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1)
+            if max(module.stride) > 1
+        ),
+        default=None,
+    )
 
 
 def _built(make: Callable[..., Any], name: str, **options: float) -> Any:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
+import faulthandler
 import json
 import math
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -82,6 +84,7 @@ def say(text: str) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code."""
     args = parse(argv)
+    faulthandler.enable()  # a crash in compiled code names its signal in the log
     cell = find_cell(args)
     stop_signals = Stop()
     if "TORCHELASTIC_RUN_ID" in os.environ:  # one of the cell's ranks; `launch` has the rest
@@ -205,6 +208,8 @@ def train(
     check_betons(args.data, cell)
     started = datetime.datetime.now(datetime.UTC)
     device = device or choose_device(args.device)
+    if device.type == "cpu" and (ranks is None or ranks.first):
+        refuse_wrong_kernels(cell)
     cells, folder = args.cells or args.out.parent, args.checkpoints / cell.id
 
     def before_save() -> None:
@@ -238,6 +243,20 @@ def train(
         check()
         write(args, cell, trainer, model, started)
         say(f"done in {time.time() - BEGAN:.1f} s: {args.out}")
+
+
+def refuse_wrong_kernels(cell: Cell) -> None:
+    """UserError when this machine computes a convolution of the cell's model wrongly."""
+    from ablation import kernels
+    from ablation.kernel_cases import case_of, convolutions
+
+    case = case_of(cell.config, len(cell.dataset.lock.classes))
+    wrong = kernels.all_apart(convolutions([case], most=kernels.FEW_NUMBERS))
+    if wrong is not None:
+        raise UserError(
+            f"{socket.gethostname()} computes wrongly what this cell asks of it: {wrong}; what "
+            "helps: another kind of node (resources: constraint); `make doctor` there shows all"
+        )
 
 
 def write(args: argparse.Namespace, cell: Cell, trainer, model, started) -> None:

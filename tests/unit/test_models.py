@@ -13,8 +13,8 @@ from torch import nn
 from ablation.models import MODELS, MobileNetV1, ResNet56V2, ResNetSmall, Timm, Torchvision
 from ablation.models._resnet56_v2 import Bottleneck, he_normal_
 from ablation.models._resnet_small import BasicBlock, drop_path
-from ablation.models.base import Model
-from ablation.models.zoo import arch_names, arch_options
+from ablation.models.base import NARROW, Model
+from ablation.models.zoo import arch_names
 
 sys.path.insert(0, str(ROOT / "tools"))
 import arch_lists
@@ -127,17 +127,17 @@ SAMPLE = {
     "torchvision": ("convnext_tiny", "densenet121", "efficientnet_b0", "mobilenet_v2",
                     "regnet_y_400mf", "resnet18", "swin_t"),
     "timm": ("beit_base_patch16_224", "densenet121", "dla34", "efficientnet_b0", "resnet50",
-             "resnet50d", "vit_tiny_patch16_224"),
+             "resnet50d", "vit_tiny_patch16_224", "gernet_s", "repvgg_a0"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("library", SAMPLE)
 def test_lists_of_options_are_what_the_installed_models_do(library: str) -> None:
     _, keywords, make = arch_lists._LIBRARIES[library]
-    listed = [
-        " ".join([name, *sorted(arch_options(library)[name])]) for name in SAMPLE[library]
-    ]  # fmt: skip
-    assert arch_lists.lines(SAMPLE[library], keywords, make) == listed
+    file = ROOT / f"workflow/ablation/models/{library}_archs.txt"
+    sample = SAMPLE[library]
+    listed = [line for line in file.read_text().splitlines() if line.split(" ")[0] in sample]
+    assert arch_lists.lines(sample, keywords, make) == listed
 
 
 def test_a_list_of_the_installed_version_is_kept_and_another_made_anew(tmp_path, monkeypatch):
@@ -329,3 +329,27 @@ def test_he_normal_is_keras_s() -> None:
     sd = (2 / 576) ** 0.5
     assert float(weight.std()) == pytest.approx(sd, rel=0.01)
     assert 2.2 * sd < float(weight.abs().max()) <= 2 * sd / 0.8796
+
+
+# -- layout ---------------------------------------------------------------------------------------
+
+LAYOUTS = [
+    *(ResNetSmall(width=w, blocks=b) for w in (2, 15, 16) for b in (1, 2)),
+    MobileNetV1(width_mult=0.25),
+    ResNet56V2(),
+    Torchvision(arch="resnet18"),
+    Torchvision(arch="mobilenet_v2", width_mult=0.25),
+    Timm(arch="resnet10t"),
+    Timm(arch="gernet_s"),
+    Timm(arch="repvgg_a0"),
+]
+
+
+@pytest.mark.parametrize("options", LAYOUTS, ids=str)
+def test_the_narrowest_strided_1x1_convolution_is_the_built_model_s(options: Model) -> None:
+    with torch.device("meta"):
+        model = options.build(10)
+    narrowest = arch_lists.strided_1x1(model)
+    if isinstance(options, (Torchvision, Timm)):  # the list holds the narrow ones alone
+        narrowest = narrowest if narrowest is not None and narrowest < NARROW else None
+    assert options.strided_1x1 == narrowest

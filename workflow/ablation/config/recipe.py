@@ -163,7 +163,7 @@ class Compute(Config):
         return self
 
     def of_model(self, model: Model) -> Compute:
-        """The same with `auto` decided, by the model alone: an id knows no device and no machine."""
+        """The same with `auto` decided, by the model alone: an id knows no device, no machine."""
         if self.channels_last != "auto":
             return self
         return self.model_copy(update={"channels_last": model.channels_last_is_sound})

@@ -17,14 +17,23 @@ if TYPE_CHECKING:
 
 
 @cache
-def arch_options(library: str) -> dict[str, frozenset[str]]:
-    """A library's classification models and the options that change each, from the list beside.
+def _arch_list(library: str) -> dict[str, tuple[str, ...]]:
+    """A library's classification models, each with the words after its name in the list beside.
 
-    Importing timm to look a name up takes seconds; the list (a model a line, its options after it)
-    is made by `make schema` and a test holds it to the installed versions.
+    Importing timm to look a name up takes seconds; the list (a model a line) is made by
+    `make schema` and a test holds it to the installed versions.
     """
     _version, *lines = Path(__file__).with_name(f"{library}_archs.txt").read_text().splitlines()
-    return {words[0]: frozenset(words[1:]) for words in map(str.split, lines)}
+    return {words[0]: tuple(words[1:]) for words in map(str.split, lines)}
+
+
+@cache
+def arch_options(library: str) -> dict[str, frozenset[str]]:
+    """A library's classification models and the options that change each."""
+    return {
+        arch: frozenset(word for word in words if "=" not in word)
+        for arch, words in _arch_list(library).items()
+    }
 
 
 def arch_names(library: str) -> frozenset[str]:
@@ -59,6 +68,12 @@ class Library(Model):
     @property
     def label(self) -> str:
         return self.arch
+
+    @property
+    def strided_1x1(self) -> int | None:
+        """As every model's; the list has it where it is narrow, and no option makes it so."""
+        words = dict(w.split("=") for w in _arch_list(self.name)[self.arch] if "=" in w)
+        return int(words["strided_1x1"]) if words else None
 
     @model_validator(mode="after")
     def _arch_takes_the_options(self) -> Library:
