@@ -25,7 +25,7 @@ def test_hangs_and_holds_the_interpreter():
 
 
 def options() -> list[str]:
-    """Options of pytest in `make test`; a time limit of seconds in place of a quarter of an hour."""
+    """Options of pytest in `make test`, with a time limit of seconds for a quarter of an hour."""
     text = (ROOT / "Makefile").read_text().replace("\\\n", " ")
     found = re.search(r"^PYTEST := \S+ -m pytest (.*)$", text, re.M)
     assert found and re.search(r"faulthandler_timeout=\d{3}\b", found[1])
