@@ -24,9 +24,18 @@ class Source(Config):
     """Name of the training split's folder (layouts folder and tar)."""
     val: str = "val"
     """Name of the validation split's folder (layouts folder and tar)."""
+    end_mark: Literal["required", "optional"] = "required"
+    """Whether a tar must end with its end mark (two blocks of zeros). Without one a tar that was
+    cut off between two images looks whole: `optional` is for a tar that was written so, beside
+    an `expect` that holds its counts (layouts tar and imagenet_tars)."""
+
+    @property
+    def needs_end_mark(self) -> bool:
+        """Whether a tar without its end mark is refused."""
+        return self.end_mark == "required"
 
     @model_validator(mode="after")
-    def _splits_are_two_folders(self) -> Source:
+    def _keys_fit_the_layout(self) -> Source:
         for key, name in (("train", self.train), ("val", self.val)):
             if not name or name.startswith(".") or "/" in name or "\\" in name:
                 raise ValueError(f"{key} is the name of one folder, got {name!r}")
@@ -34,6 +43,9 @@ class Source(Config):
                 raise ValueError(f"{key} does nothing when layout is {self.layout}")
         if self.train == self.val:
             raise ValueError(f"train and val are the same folder, {self.train!r}")
+        tars = ("tar", "imagenet_tars")
+        if "end_mark" in self.model_fields_set and self.layout not in tars:
+            raise ValueError(f"end_mark does nothing when layout is {self.layout}")
         return self
 
 
