@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ablation.cli import run
+from ablation.config.expected import notes
 from ablation.grid import Cell, Planner, StudyPlan, Variant, format_value
 
 # What a scale can map, beside the axes.
@@ -35,6 +36,11 @@ def describe(plan: StudyPlan, cells: Path) -> dict[str, Any]:
         "scale": plan.scale_name,
         "baseline": plan.baseline.label,
         "seeds": len(plan.cells) // len(plan.variants),
+        "notes": [
+            f"{dataset.name}: {note}"
+            for dataset in {cell.dataset.name: cell.dataset for cell in plan.cells}.values()
+            for note in notes(dataset.lock)
+        ],
         "variants": variants,
         "total": {
             "variants": len(variants),
@@ -115,6 +121,8 @@ def show(plan: dict[str, Any]) -> None:
         console.print(f"  {key}: {', '.join(shown)}")
     for key in ("reading", "data"):
         console.print(f"  {key}: {', '.join(dict.fromkeys(v[key] for v in variants))}")
+    for note in plan["notes"]:
+        console.print(f"  warning: {note}")
     table = Table(box=SIMPLE)
     for heading in ("variant", *axes, "seed", "cell", ""):
         table.add_column(heading, no_wrap=heading in ("cell", ""))

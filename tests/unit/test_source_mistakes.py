@@ -29,7 +29,6 @@ def opened(layout: str, path: Path, **keys: object):
 
 def refused(layout: str, path: Path, **keys: object) -> str:
     with pytest.raises(DataError) as caught, opened(layout, path, **keys) as listing:
-        scan(listing, progress=False, decode=False)
         scan(listing, progress=False)
     assert "\n" not in str(caught.value)
     return str(caught.value)
