@@ -105,7 +105,7 @@ def _devkit_files(devkit: Path) -> dict[str, bytes]:
                 for name in (META, TRUTH):
                     if f"/{member.name}".endswith(f"/{name}") and member.isreg():
                         found[name] = archive.extractfile(member).read()
-    except DAMAGED as error:
+    except (*DAMAGED, ValueError, RecursionError) as error:  # a header's values may be anything
         raise DataError(f"{devkit}: damaged: {error}; fetch it again") from error
     for name in (META, TRUTH):
         if name not in found:

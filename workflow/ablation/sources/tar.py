@@ -15,8 +15,9 @@ from .unpack import uncompressed
 
 def read(path: Path, config: Source, scratch: Path | None) -> SourceListing:
     """List a tar of a tree; one folder above the splits and a leading `./` are tolerated."""
-    if path.is_dir():
-        raise DataError(f"{path}: is a folder; layout `tar` reads one tar, `folder` a tree")
+    if not path.is_file():
+        kind = "a folder" if path.is_dir() else "no plain file"
+        raise DataError(f"{path}: is {kind}; layout `tar` reads one tar, `folder` a tree")
     plain = uncompressed(path, scratch)
     temporary = () if plain == path else (plain,)
     try:

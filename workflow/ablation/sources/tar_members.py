@@ -110,7 +110,8 @@ def _check_member(file: BinaryIO, member: tarfile.TarInfo, due: int, end: int) -
     header = member.offset_data - BLOCK
     if header > due:
         file.seek(due)
-        if not _is_sound(file.read(header - due), file.read(BLOCK)):
+        small = header - due <= MAX_HEADER
+        if not small or not _is_sound(file.read(header - due), file.read(BLOCK)):
             raise Damaged(due, "the header with the long name of a member is not sound")
 
 
