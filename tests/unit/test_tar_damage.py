@@ -12,15 +12,19 @@ import io
 import itertools
 import lzma
 import random
+import shutil
+import subprocess
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import images
+import lock_dataset
 import pytest
 
 from ablation.config.dataset import Source
+from ablation.config.load import load_dataset
 from ablation.decode import BadImage, decode_rgb
 from ablation.errors import DataError
 from ablation.sources import open_source
@@ -193,6 +197,14 @@ def long_names(tree: images.Tree) -> images.Tree:
     }
 
 
+def write_long_names(path: Path, kind: int) -> None:
+    with tarfile.open(path, "w", format=kind) as archive:
+        for split, cls, name, content in images.files(long_names(small_tree())):
+            member = tarfile.TarInfo(f"{split}/{cls}/{name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+
+
 def test_a_damaged_tar_of_a_tree(tmp_path):
     path = images.write_tar(small_tree(), tmp_path / "a.tar")
     counts = damage_all("tar", path, path)
@@ -208,11 +220,7 @@ def test_a_damaged_tar_that_is_then_compressed(tmp_path):
 @pytest.mark.parametrize("kind", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT], ids=["gnu", "pax"])
 def test_a_damaged_tar_with_long_names(tmp_path, kind):
     path = tmp_path / "a.tar"
-    with tarfile.open(path, "w", format=kind) as archive:
-        for split, cls, name, content in images.files(long_names(small_tree())):
-            member = tarfile.TarInfo(f"{split}/{cls}/{name}")
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
+    write_long_names(path, kind)
     counts = damage_all("tar", path, path)
     assert counts["refused"] > 0.8 * COUNT, counts
 
@@ -406,3 +414,60 @@ def test_an_idx_file_is_read_no_further_than_its_header_says(tmp_path, monkeypat
     (tmp_path / "a.gz").write_bytes(gzip.compress(head + bytes(16 << 20)))
     with pytest.raises(SystemExit, match="does not hold the"):
         read_idx(tmp_path / "a.gz")
+
+
+@pytest.mark.skipif(shutil.which("tar") is None, reason="there is no tar here")
+@pytest.mark.parametrize("options", ["", "-b 1", "-b 2048", "-z", "-J"])
+@pytest.mark.parametrize("kind", ["gnu", "oldgnu", "pax", "ustar"])
+def test_what_gnu_tar_writes_is_whole(tmp_path, kind, options):
+    tree = small_tree() if kind == "ustar" else long_names(small_tree())
+    images.write_folder(tree, tmp_path / "t")
+    if kind == "pax":
+        (tmp_path / "t/train/n01440764").rename(tmp_path / "t/train/ä n")
+        (tmp_path / "t/val/n01440764").rename(tmp_path / "t/val/ä n")
+    command = ["tar", f"--format={kind}", *options.split(), "-C", tmp_path, "-cf"]
+    subprocess.run([*command, tmp_path / "a.tar", "t"], check=True)
+    assert read("tar", tmp_path / "a.tar") == read("folder", tmp_path / "t")
+
+
+def test_what_no_tar_shows_known_counts_do(tmp_path):
+    """Cut between two images and closed with an end mark: a whole tar of fewer images."""
+    config = images.write_config(
+        tmp_path,
+        "d",
+        "tar",
+        images.write_tar(small_tree(), tmp_path / "a.tar"),
+        expect={"train": {"images": 15}, "val": {"images": 6}},
+    )
+    content = (tmp_path / "a.tar").read_bytes()
+    at = list(spans(content))[-1][0]
+    (tmp_path / "a.tar").write_bytes(content[:at] + bytes(10240))
+    assert len(read("tar", tmp_path / "a.tar")) == 20
+    with pytest.raises(DataError, match="14 train images, expected 15"):
+        lock_dataset.lock_dataset(load_dataset(config, "d"), 1, progress=False)
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT], ids=["gnu", "pax"])
+def test_damage_inside_a_long_name_is_counted_apart(tmp_path, kind):
+    """A long name has no checksum, but its beginning stands in the tar twice: the label holds."""
+    path = tmp_path / "a.tar"
+    write_long_names(path, kind)
+    whole, content, rng = read("tar", path), path.read_bytes(), random.Random(0)
+    members, counts = list(spans(content)), Counter()
+    labels = Counter((split, cls, data) for (split, cls, _), data in whole.items())
+    for _ in range(COUNT):
+        header, data, _, _ = rng.choice(members)
+        at = rng.randrange(header + BLOCK, data - BLOCK)
+        path.write_bytes(overwritten(content, at, bytes([content[at] ^ 1 << rng.randrange(8)])))
+        try:
+            listing = open_source(Source(layout="tar", path=str(path)), Path("/"))
+        except DataError:
+            counts["refused"] += 1
+            continue
+        found = Counter(
+            (s, i.cls, i.read()) for s, samples in listing.splits.items() for i in samples
+        )
+        assert found <= labels and (labels - found).total() == len(listing.stray)
+        names = {(s, i.cls, i.name) for s, samples in listing.splits.items() for i in samples}
+        counts["whole" if names == whole.keys() else "renamed"] += 1
+    assert counts["refused"] > 0.3 * COUNT, counts

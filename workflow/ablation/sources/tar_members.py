@@ -133,9 +133,11 @@ def _is_sound(extended: bytes, header: bytes) -> bool:
         if padding.strip(b"\0"):
             return False
         if kind == tarfile.GNUTYPE_LONGNAME:
-            sound = _is_long_name(body, header[:100].split(b"\0")[0])
+            name, nul, rest = body.partition(b"\0")
+            sound = bool(name and nul) and not rest and _begins_alike(name, header)
         elif kind in (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE):
-            sound = _is_records(body)
+            records = _records(body)
+            sound = records is not None and _begins_alike(records.get(b"path", b""), header)
         else:
             sound = kind == tarfile.GNUTYPE_LONGLINK
         if not sound:
@@ -143,10 +145,19 @@ def _is_sound(extended: bytes, header: bytes) -> bool:
     return True
 
 
-def _is_long_name(body: bytes, short: bytes) -> bool:
-    """Tell whether GNU's long name is one text that begins as the short one beside it."""
-    name, nul, rest = body.partition(b"\0")
-    return bool(name and nul) and not rest and (name.startswith(short) or not name.isascii())
+# What writes a long name keeps its beginning in the plain header too, cut off (GNU tar, Python,
+# Go) or with folders left out of a very long one (bsdtar). Split and class stand there.
+_ALIKE = 64
+
+
+def _begins_alike(name: bytes, header: bytes) -> bool:
+    """Tell whether a long name and the short one in the member's own header begin alike."""
+    short, prefix = header[:100].split(b"\0")[0], header[345:500].split(b"\0")[0]
+    if prefix and header[257:263] == b"ustar\0":
+        short = prefix + b"/" + short
+    length = min(len(name), len(short), _ALIKE)
+    # Letters beyond ASCII are replaced or left out, by each writer in its way.
+    return not name.isascii() or name[:length] == short[:length]
 
 
 _RECORD = re.compile(rb"([1-9]\d{0,7}) ([^=]+)=")
@@ -157,17 +168,18 @@ _KEYS = re.compile(
 )
 
 
-def _is_records(body: bytes) -> bool:
-    """Tell whether an extended header is `length key=value` records to its end, of known keys."""
-    at = 0
+def _records(body: bytes) -> dict[bytes, bytes] | None:
+    """Return the `length key=value` records of an extended header; None if any is not sound."""
+    found, at = {}, 0
     while at < len(body):
         record = _RECORD.match(body, at)
         if not record or not _KEYS.fullmatch(record[2]):
-            return False
+            return None
         at += int(record[1])
         if at > len(body) or at <= record.end() or body[at - 1 : at] != b"\n":
-            return False
-    return True
+            return None
+        found[record[2]] = body[record.end() : at - 1]
+    return found
 
 
 def _check_end(file: BinaryIO, due: int, start: int, end: int, end_mark: bool) -> None:
