@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from ablation.cli import run
-from ablation.config.expected import notes
 from ablation.grid import Cell, Planner, StudyPlan, Variant, format_value
 
 # What a scale can map, beside the axes.
@@ -35,12 +34,8 @@ def describe(plan: StudyPlan, cells: Path) -> dict[str, Any]:
         "title": plan.config.title,
         "scale": plan.scale_name,
         "baseline": plan.baseline.label,
+        "notes": plan.notes,
         "seeds": len(plan.cells) // len(plan.variants),
-        "notes": [
-            f"{dataset.name}: {note}"
-            for dataset in {cell.dataset.name: cell.dataset for cell in plan.cells}.values()
-            for note in notes(dataset.lock)
-        ],
         "variants": variants,
         "total": {
             "variants": len(variants),
@@ -122,7 +117,7 @@ def show(plan: dict[str, Any]) -> None:
     for key in ("reading", "data"):
         console.print(f"  {key}: {', '.join(dict.fromkeys(v[key] for v in variants))}")
     for note in plan["notes"]:
-        console.print(f"  warning: {note}")
+        console.print(f"  note: {note}")
     table = Table(box=SIMPLE)
     for heading in ("variant", *axes, "seed", "cell", ""):
         table.add_column(heading, no_wrap=heading in ("cell", ""))

@@ -95,5 +95,5 @@ def test_the_plan_repeats_what_the_lock_says_against_its_images(folder, capsys):
     options = ["--study", "s", "--scale", "z", "--config-dir", str(folder)]
     assert run(plan_study.main, options) == 0
     shown = capsys.readouterr().out
-    assert "warning: fashion_mnist: 3 of 5,000 validation images are training images too" in shown
+    assert "note: fashion_mnist: 3 of 5,000 validation images are training images too" in shown
     assert "fashion_mnist: equal files: train/a/x = val/a/y" in shown
