@@ -28,7 +28,7 @@ WNIDS = ("n01440764", "n02105855", "n03995372")
 
 
 @cache
-def embedded(count: int = 60) -> list[np.ndarray]:
+def embedded(count: int = 63) -> list[np.ndarray]:
     """The first images of the embedded dataset, uint8 (28, 28)."""
     images = []
     with lzma.open(EMBEDDED) as packed, tarfile.open(fileobj=packed, mode="r|") as archive:
@@ -42,7 +42,7 @@ def embedded(count: int = 60) -> list[np.ndarray]:
 
 
 def photo(number: int, height: int = 48, width: int = 64) -> np.ndarray:
-    """A colour image, uint8 (height, width, 3), different for each number below 20."""
+    """A colour image, uint8 (height, width, 3), different for each number below 21."""
     channels = [
         np.asarray(Image.fromarray(embedded()[3 * number + c]).resize((width, height)))
         for c in range(3)
@@ -83,7 +83,7 @@ def imagenet(oddities: bool = True) -> Tree:
             for i, (name, size) in enumerate(zip(names, sizes, strict=True))
         }
         tree["val"][wnid] = {
-            f"ILSVRC2012_val_{1 + c + 3 * i:08d}.JPEG": encode(photo(15 + c + 2 * i))
+            f"ILSVRC2012_val_{1 + c + 3 * i:08d}.JPEG": encode(photo(15 + c + 3 * i))
             for i in range(2)
         }
     if oddities:

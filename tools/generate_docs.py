@@ -39,7 +39,7 @@ from ablation.config.claim import (  # noqa: E402
     Pair,
     Register,
 )
-from ablation.config.dataset import DatasetConfig, Source, Writer  # noqa: E402
+from ablation.config.dataset import DatasetConfig, Expect, Source, SplitExpect, Writer  # noqa: E402
 from ablation.config.explain import tag  # noqa: E402
 from ablation.config.recipe import (  # noqa: E402
     Compute,
@@ -96,7 +96,12 @@ CLAIM_FAMILIES = {"part": CLAIM_PARTS, "measure": MEASURES}
 # Heading -> model, below the heading of the file in which it stands.
 PARTS: dict[str, dict[str, type[BaseModel]]] = {
     "config": {"cluster": Site},
-    "dataset": {"source": Source, "writer": Writer},
+    "dataset": {
+        "source": Source,
+        "writer": Writer,
+        "expect": Expect,
+        "expect split": SplitExpect,
+    },
     "recipe": {
         "lr": ScaledLR,
         "progressive_resize": ProgressiveResize,

@@ -19,6 +19,7 @@ import gzip
 import hashlib
 import io
 import lzma
+import math
 import struct
 import sys
 import tarfile
@@ -47,12 +48,16 @@ MTIME = 1503619200  # 2017-08-25; any constant would do
 
 def read_idx(path: Path) -> tuple[bytes, tuple[int, ...]]:
     """Return the bytes and the shape of a gzipped IDX file of unsigned bytes."""
-    content = gzip.decompress(path.read_bytes())
-    kind, dimensions = content[2], content[3]
-    if content[:2] != b"\0\0" or kind != 8:
-        raise SystemExit(f"error: {path} is no IDX file of unsigned bytes")
-    shape = struct.unpack_from(f">{dimensions}I", content, 4)
-    return content[4 + 4 * dimensions :], shape
+    with gzip.open(path) as file:
+        start = file.read(4)
+        if len(start) < 4 or start[:3] != b"\0\0\x08":
+            raise SystemExit(f"error: {path} is no IDX file of unsigned bytes")
+        shape = struct.unpack(f">{start[3]}I", file.read(4 * start[3]))
+        # No more than the header says and one byte: a gzip file can unpack to 1,000 times its size.
+        content = file.read(math.prod(shape) + 1)
+    if len(content) != math.prod(shape):
+        raise SystemExit(f"error: {path} does not hold the {shape} bytes that it says")
+    return content, shape
 
 
 def chosen(split: str, labels: bytes) -> list[list[int]]:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ablation.cli import cpu_count, run
+from ablation.config.expected import check_lock
 from ablation.config.load import load_dataset, load_lock
 from ablation.convert import convert
 
@@ -33,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     config = load_dataset(args.config_dir, args.dataset)
     lock = load_lock(args.config_dir, args.dataset)
+    check_lock(args.dataset, config, lock)
     if args.data:
         source = config.source.model_copy(update={"path": str(Path(args.data).resolve())})
         config = config.model_copy(update={"source": source})

@@ -34,6 +34,7 @@ def describe(plan: StudyPlan, cells: Path) -> dict[str, Any]:
         "title": plan.config.title,
         "scale": plan.scale_name,
         "baseline": plan.baseline.label,
+        "notes": plan.notes,
         "seeds": len(plan.cells) // len(plan.variants),
         "variants": variants,
         "total": {
@@ -115,6 +116,8 @@ def show(plan: dict[str, Any]) -> None:
         console.print(f"  {key}: {', '.join(shown)}")
     for key in ("reading", "data"):
         console.print(f"  {key}: {', '.join(dict.fromkeys(v[key] for v in variants))}")
+    for note in plan["notes"]:
+        console.print(f"  note: {note}")
     table = Table(box=SIMPLE)
     for heading in ("variant", *axes, "seed", "cell", ""):
         table.add_column(heading, no_wrap=heading in ("cell", ""))

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import configs
+import images
 import plan_study
 import pytest
 
@@ -86,3 +87,13 @@ def test_a_mistake_is_one_line(folder, capsys):
     assert run(plan_study.main, ["--study", "ss", "--config-dir", str(folder)]) == 2
     said = capsys.readouterr().err
     assert said == f"error: there is no 'ss' in {folder}/studies; did you mean 's'?\n"
+
+
+def test_the_plan_repeats_what_the_lock_says_against_its_images(folder, capsys):
+    shared = {"in_both_splits": 3, "in_two_classes": 0, "examples": ["train/a/x = val/a/y"]}
+    images.edit_lock(folder, "fashion_mnist", shared=shared)
+    options = ["--study", "s", "--scale", "z", "--config-dir", str(folder)]
+    assert run(plan_study.main, options) == 0
+    shown = capsys.readouterr().out
+    assert "note: fashion_mnist: 3 of 5,000 validation images are training images too" in shown
+    assert "fashion_mnist: equal files: train/a/x = val/a/y" in shown

@@ -105,11 +105,11 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.
         (member("/train/a/x.png"), "absolute path"),
         (member("train/a/x.png", tarfile.SYMTYPE, "../../passwd"), "is a link"),
         (member("train/a", tarfile.SYMTYPE, "/tmp"), "is a link"),
-        (member("train/a/x.png", tarfile.LNKTYPE, "/etc/passwd"), "is a link"),
+        (member("train/a/x.png", tarfile.LNKTYPE, "/etc/passwd"), "is a hard link"),
         (member("train/a/x.png", tarfile.CHRTYPE), "device"),
         (member("train/a/x.png", tarfile.BLKTYPE), "device"),
         (member("train/a/x.png", tarfile.FIFOTYPE), "pipe"),
-        (member("train/a/x.png", tarfile.GNUTYPE_SPARSE), "damaged or not a tar|neither a plain"),
+        (member("train/a/x.png", tarfile.GNUTYPE_SPARSE), "is stored sparse"),
         (member("train/a\nb/x.png"), "control characters"),
         (member("train/a/\x1b[31mx.png"), "control characters"),
         (member("train/a\\b/x.png"), "path separator"),
@@ -126,9 +126,8 @@ def test_hostile_tar_members_are_refused(tmp_path, info, said):
     for pack in (lambda data: data, gzip.compress):
         path.write_bytes(pack(images.tar_of([*good, ("", info)])))
         message = refused("tar", path)
-        assert any(text in message for text in said.split("|")), message
-        if "damaged" not in message:
-            assert ascii(info.name)[1:-1].rstrip("/") in message
+        assert said in message, message
+        assert ascii(info.name)[1:-1].rstrip("/") in message
     nested = tmp_path / "tars"
     images.write_imagenet_tars(images.imagenet(False), nested)
     inner = images.tar_of([("n01440764_1.JPEG", b"x"), ("", info)])
@@ -210,10 +209,11 @@ def test_imagenet_labels_that_do_not_fit_are_refused(tmp_path):
     few = [("ILSVRC2012_val_00000001.JPEG", b"x")]
     images.write_imagenet_tars(images.imagenet(False), tmp_path / "c")
     (tmp_path / "c/ILSVRC2012_img_val.tar").write_bytes(images.tar_of(few))
-    assert "1 images, but the devkit has 6 labels" in refused("imagenet_tars", tmp_path / "c")
+    message = refused("imagenet_tars", tmp_path / "c")
+    assert "2; 3; 4 and 2 more of the devkit have no image" in message
     kaggle = images.write_kaggle(images.imagenet(False), tmp_path / "d")
     next((kaggle / "ILSVRC/Data/CLS-LOC/val").iterdir()).unlink()
-    assert "1 images of LOC_val_solution.csv are not there" in refused("kaggle_imagenet", kaggle)
+    assert " of LOC_val_solution.csv have no image" in refused("kaggle_imagenet", kaggle)
 
 
 def test_names_with_markup_are_plain_text(tmp_path):
@@ -257,7 +257,7 @@ def test_hidden_files_are_ignored_and_strange_ones_listed(tmp_path):
     listing = opened("folder", path)
     assert listing.stray == {
         "train/labels.csv": "lies outside of a class folder",
-        "train/n01440764/broken.png": "is a broken link",
+        "train/n01440764/broken.png": "is a broken link to 'nowhere'",
         "train/n01440764/more": "is a folder inside a class folder",
         "train/n01440764/pipe.png": "is not a plain file",
     }

@@ -30,7 +30,7 @@ from .scan import (
 )
 from .sources import SPLITS, Sample, SourceListing, open_source
 from .sources.listing import some
-from .sources.tar import UNPACKED_PREFIX, UNPACKED_SUFFIX
+from .sources.unpack import UNPACKED_PREFIX, UNPACKED_SUFFIX
 
 MANIFEST = "manifest.json"
 DIFFERENCES_SHOWN = 5

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .claim_plan import check_one_decision, plan_claims
 from .config.claim import Register
+from .config.expected import check_lock
 from .config.explain import tag
 from .config.load import (
     find,
@@ -140,7 +141,9 @@ class Planner:
         """A dataset with its lock; where: what gives the name, for the error."""
         if name not in self._datasets:
             config = load_dataset(self.config_dir, name, where)
-            self._datasets[name] = Dataset(name, config, load_lock(self.config_dir, name))
+            lock = load_lock(self.config_dir, name)
+            check_lock(name, config, lock)
+            self._datasets[name] = Dataset(name, config, lock)
         return self._datasets[name]
 
     def _check_scale(self, scale: ScaleConfig, name: str) -> None:

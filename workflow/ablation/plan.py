@@ -10,6 +10,7 @@ from typing import Any
 
 from .claim_plan import PlannedClaim
 from .config.dataset import DatasetConfig, DatasetLock
+from .config.expected import notes as of_lock
 from .config.load import validate
 from .config.recipe import CellConfig, RecipeConfig, Training
 from .config.resources import Resources, Site, combined
@@ -139,6 +140,12 @@ class StudyPlan:
                 if (line := weights.missing() or _other_classes(cell, key, weights)) is not None:
                     lines[f"{cell.variant.label}: {key}: {line}"] = None
         return list(lines)
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What the plan takes on trust, one line each, for readers of the plan and the report."""
+        locks = {cell.dataset.name: cell.dataset.lock for cell in self.cells}
+        return tuple(f"{name}: {note}" for name, lock in locks.items() for note in of_lock(lock))
 
     def resources(self, site: Site) -> Resources:
         """What a cell asks of the cluster: the site's, the scale's, the recipe's, the study's."""

@@ -14,6 +14,7 @@ from typing import Any
 from . import recommendation, sentences
 from .claims import verdicts
 from .collect import CellRecord, read_cell, reads_only
+from .config.expected import notes
 from .config.load import load_study
 from .config.study import StudyConfig
 from .errors import NotAtScale, UserError
@@ -161,6 +162,7 @@ def _facts(studies: list[StudyData], records: dict[str, CellRecord]) -> list[tup
         grey = "" if dataset.config.colour else ", grey images"
         title = f"{dataset.config.title}, {count(len(dataset.lock.classes), 'class')}{grey}"
         facts.append(("Dataset", f"{title}; {listed(sorted(used))} used" if used else title))
+        facts += [("Of its images", note) for note in notes(dataset.lock)]
         facts.append(("Licence", dataset.config.licence or "none given"))
     if models := _models(cells, records):
         facts.append(("Model", listed(sorted(models))))

@@ -19,6 +19,7 @@ from .config.dataset import DatasetLock, SplitLock
 from .decode import BadImage, decode_rgb
 from .errors import DataError
 from .processes import die_with_parent, signals_held
+from .sources.hints import broken_links
 from .sources.listing import SPLITS, Sample, SourceListing, some
 
 __all__ = ["Finding", "ScanResult", "decode_rgb", "make_lock", "scan", "source_digest"]
@@ -174,7 +175,7 @@ def _judge_bad(result: ScanResult, on_bad_image: str) -> None:
     if bad and on_bad_image == "fail":
         raise DataError(
             f"{describe_bad(bad)}; mend or remove them, or set `on_bad_image: skip` to leave"
-            " them out"
+            f" them out{broken_links(bad)}"
         )
     for split in SPLITS:
         left = {sample.cls for sample, finding in result.rows(split) if finding.bad is None}

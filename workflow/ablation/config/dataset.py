@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from .base import Config, Count, Fraction, NoBool
+from .base import Config, Count, Fraction, NoBool, Whole
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -24,9 +24,18 @@ class Source(Config):
     """Name of the training split's folder (layouts folder and tar)."""
     val: str = "val"
     """Name of the validation split's folder (layouts folder and tar)."""
+    end_mark: Literal["required", "optional"] = "required"
+    """Whether a tar must end with its end mark (two blocks of zeros). Without one a tar that was
+    cut off between two images looks whole: `optional` is for a tar that was written so, beside
+    an `expect` that holds its counts (layouts tar and imagenet_tars)."""
+
+    @property
+    def needs_end_mark(self) -> bool:
+        """Whether a tar without its end mark is refused."""
+        return self.end_mark == "required"
 
     @model_validator(mode="after")
-    def _splits_are_two_folders(self) -> Source:
+    def _keys_fit_the_layout(self) -> Source:
         for key, name in (("train", self.train), ("val", self.val)):
             if not name or name.startswith(".") or "/" in name or "\\" in name:
                 raise ValueError(f"{key} is the name of one folder, got {name!r}")
@@ -34,6 +43,9 @@ class Source(Config):
                 raise ValueError(f"{key} does nothing when layout is {self.layout}")
         if self.train == self.val:
             raise ValueError(f"train and val are the same folder, {self.train!r}")
+        tars = ("tar", "imagenet_tars")
+        if "end_mark" in self.model_fields_set and self.layout not in tars:
+            raise ValueError(f"end_mark does nothing when layout is {self.layout}")
         return self
 
 
@@ -66,6 +78,56 @@ class Writer(Config):
         return self
 
 
+class SplitExpect(Config):
+    """What is known of one split before it is read."""
+
+    images: Count | None = None
+    """Number of images."""
+    per_class: Count | tuple[Count, Count] | None = None
+    """Number of images of each class, or its lowest and highest, as `[732, 1300]`."""
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Lowest and highest number of images of a class."""
+        if isinstance(self.per_class, tuple):
+            return self.per_class
+        return (self.per_class, self.per_class)
+
+    @property
+    def bounds_text(self) -> str:
+        """The same, for a message."""
+        low, high = self.bounds
+        return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+class Expect(Config):
+    """Known counts of a dataset. A lock with others is refused; no identity follows from them."""
+
+    classes: Count | None = None
+    """Number of classes."""
+    train: SplitExpect = SplitExpect()
+    """Of the training split."""
+    val: SplitExpect = SplitExpect()
+    """Of the validation split."""
+
+    @model_validator(mode="after")
+    def _counts_fit_together(self) -> Expect:
+        for key, split in (("train", self.train), ("val", self.val)):
+            if split.per_class is None:
+                continue
+            low, high = split.bounds
+            if low > high:
+                raise ValueError(f"{key}.per_class begins with the lowest, got [{low}, {high}]")
+            if self.classes is None or split.images is None:
+                continue
+            if not low * self.classes <= split.images <= high * self.classes:
+                raise ValueError(
+                    f"{key}: {self.classes:,} classes of {split.bounds_text} images cannot make"
+                    f" {split.images:,}"
+                )
+        return self
+
+
 class DatasetConfig(Config):
     """A labelled image collection with a train and a validation split (`config/datasets/`)."""
 
@@ -77,6 +139,8 @@ class DatasetConfig(Config):
     """What to do about files that are no readable image: stop, naming them, or leave them out."""
     colour: bool = True
     """False for grey images, as the report then says: techniques that change colours do nothing."""
+    expect: Expect = Expect()
+    """Known counts: a lock that differs is refused, unless it was made with `--accept-counts`."""
     num_workers: Count | None = None
     """Processes that read and write; None for all CPUs of the job. Changes no result."""
     licence: str = ""
@@ -100,6 +164,17 @@ class SplitLock(Config):
     """Sum of height x width over the images."""
 
 
+class SharedImages(Config):
+    """Equal files in two places, as found by `workflow/lock_dataset.py`."""
+
+    in_both_splits: Whole
+    """Validation images that are training images too: accuracy on them is no test."""
+    in_two_classes: Whole
+    """Images that lie in two classes or more: one of their labels is wrong."""
+    examples: tuple[str, ...]
+    """The first of each, `train/class/name = val/class/name`."""
+
+
 class DatasetLock(Config):
     """What planning knows of a dataset without reading it; `convert` verifies it."""
 
@@ -116,3 +191,7 @@ class DatasetLock(Config):
     """Mean of each channel over all pixels of the training set, in [0, 255]."""
     std: tuple[float, float, float]
     """Standard deviation of each channel over all pixels of the training set, in [0, 255]."""
+    accepted: tuple[str, ...] = ()
+    """Counts that differ from the dataset's `expect` and were accepted with `--accept-counts`."""
+    shared: SharedImages | None = None
+    """Equal images in both splits or in two classes; None without any."""

@@ -8,13 +8,16 @@ from pathlib import Path
 
 from ..config.dataset import Source
 from ..errors import DataError
-from .listing import ListingBuilder, Sample, SourceListing, is_hidden
+from .hints import where_splits_are
+from .listing import OUTSIDE, ListingBuilder, Sample, SourceListing, is_hidden
 
 
 def read(path: Path, config: Source, scratch: Path | None) -> SourceListing:
     """List a tree of class folders; links to files and to class folders are followed."""
     builder = ListingBuilder(path)
     for split, folder in (("train", path / config.train), ("val", path / config.val)):
+        if not folder.is_dir() and not folder.is_symlink():
+            raise DataError(f"{folder}: no such folder{where_splits_are(path, config)}")
         add_class_folders(builder, split, folder)
     return builder.finish()
 
@@ -23,7 +26,7 @@ def add_class_folders(builder: ListingBuilder, split: str, folder: Path) -> None
     """Add every class folder in `folder` as a class of `split`."""
     for entry in entries(folder):
         if not entry.is_dir():
-            builder.add_stray(f"{split}/{entry.name}", "lies outside of a class folder")
+            builder.add_stray(f"{split}/{entry.name}", broken_link(entry) or OUTSIDE)
             continue
         refuse_loop(entry.path)
         builder.add_class(split, entry.name)
@@ -37,6 +40,10 @@ def add_class_folders(builder: ListingBuilder, split: str, folder: Path) -> None
 def entries(folder: Path) -> Iterator[os.DirEntry[str]]:
     """Yield what is not hidden in a folder, sorted by name; raises DataError without a folder."""
     if not folder.is_dir():
+        if folder.is_symlink():
+            raise DataError(
+                f"{folder}: is a broken link to {os.readlink(folder)!a}; make that place reachable"
+            )
         raise DataError(f"{folder}: no such folder")
     with os.scandir(folder) as found:
         listed = sorted(found, key=lambda entry: entry.name)
@@ -57,7 +64,14 @@ def why_no_file(entry: os.DirEntry[str]) -> str | None:
             return "is a folder inside a class folder"
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    return "is a broken link" if entry.is_symlink() else "is not a plain file"
+    return broken_link(entry) or "is not a plain file"
+
+
+def broken_link(entry: os.DirEntry[str]) -> str | None:
+    """Say where a link leads when nothing is there, or None for anything else."""
+    if entry.is_symlink() and not os.path.exists(entry.path):
+        return f"is a broken link to {os.readlink(entry.path)!a}"
+    return None
 
 
 def refuse_loop(folder: str) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from pathlib import Path
 
 from ..config.dataset import Source
 from ..errors import DataError
 from .folder import add_class_folders, entries, why_no_file
+from .labels import OneToOne, refuse_foreign_names
 from .listing import ListingBuilder, Sample, SourceListing, some
 
 IMAGES = Path("ILSVRC/Data/CLS-LOC")
@@ -23,6 +25,7 @@ def read(path: Path, config: Source, scratch: Path | None) -> SourceListing:
     unknown = sorted(builder.folders["train"] ^ set(wnids))
     if unknown:
         raise DataError(f"{path}: {some(unknown)} not in both {MAPPING} and {IMAGES}/train")
+    refuse_foreign_names(path, builder.samples["train"], builder.folders["train"])
     _add_val(builder, path, _solution(path / SOLUTION, set(wnids)))
     return builder.finish()
 
@@ -30,27 +33,27 @@ def read(path: Path, config: Source, scratch: Path | None) -> SourceListing:
 def _add_val(builder: ListingBuilder, path: Path, solution: dict[str, str]) -> None:
     """Add the flat validation images with the labels of the CSV."""
     folder = path / IMAGES / "val"
-    seen = set()
+    match = OneToOne(folder, SOLUTION)
     for entry in entries(folder):
         image_id = Path(entry.name).stem
         if image_id not in solution:
-            raise DataError(f"{entry.path}: {SOLUTION} has no label for it")
-        seen.add(image_id)
+            sorted_too = "; in class folders it is layout `folder`" if entry.is_dir() else ""
+            raise DataError(f"{entry.path}: {SOLUTION} has no label for it{sorted_too}")
+        match.add(image_id, entry.name)
         if reason := why_no_file(entry):
             builder.add_stray(f"val/{entry.name}", reason)
         else:
             builder.add("val", Sample(solution[image_id], entry.name, str(folder)))
-    missing = sorted(set(solution) - seen)
-    if missing:
-        raise DataError(
-            f"{folder}: {len(missing):,} images of {SOLUTION} are not there, first {missing[0]}"
-        )
+    match.check(sorted(solution))
 
 
 def _wnids(mapping: Path) -> list[str]:
     """Return the wnids of `n01440764 tench, Tinca tinca` lines."""
     lines = _text(mapping).splitlines()
-    return [line.split(maxsplit=1)[0] for line in lines if line.strip()]
+    wnids = [line.split(maxsplit=1)[0] for line in lines if line.strip()]
+    if twice := sorted(wnid for wnid, count in Counter(wnids).items() if count > 1):
+        raise DataError(f"{mapping}: {some(twice)} twice; fetch it again")
+    return wnids
 
 
 def _solution(path: Path, wnids: set[str]) -> dict[str, str]:
@@ -61,6 +64,8 @@ def _solution(path: Path, wnids: set[str]) -> dict[str, str]:
         image_id = row.get("ImageId")
         if not image_id or not boxes or boxes[0] not in wnids:
             raise DataError(f"{path}: no image id and known wnid in {ascii(dict(row))[:200]}")
+        if image_id in labels:
+            raise DataError(f"{path}: {image_id!a} has two lines; fetch it again")
         labels[image_id] = boxes[0]
     return labels
 

@@ -15,6 +15,8 @@ from ..errors import DataError
 SPLITS = ("train", "val")
 # One file is read whole: something larger is no photograph but a mistake or an attack.
 MAX_FILE_BYTES = 1 << 29
+# Why a file in a split's own folder is set aside.
+OUTSIDE = "lies outside of a class folder"
 
 
 class Sample(NamedTuple):
@@ -106,18 +108,48 @@ class ListingBuilder:
             self._no_doubles(split)
             found[split] = {sample.cls for sample in self.samples[split]}
             if not found[split] and not self.folders[split]:
-                raise DataError(f"{self.where}: no image in the {split} split")
+                raise DataError(f"{self.where}: no image in the {split} split{self._flat(split)}")
         classes = sorted(set.union(*self.folders.values()))
         for split in SPLITS:
             missing = [cls for cls in classes if cls not in found[split]]
             if missing:
                 raise DataError(
                     f"{self.where}: {some(missing)} without an image in the {split} split;"
-                    " every class must have images in both"
+                    f" every class must have images in both{self._set_aside(split, missing)}"
                 )
         return SourceListing(
             tuple(classes), self.samples, dict(sorted(self.stray.items())), tuple(temporary)
         )
+
+    def is_empty(self, split: str) -> bool:
+        """Tell whether nothing at all lies in the folder of a split."""
+        there = self.samples[split] or self.folders[split]
+        return not there and not self._aside(split)
+
+    def _flat(self, split: str) -> str:
+        """Return the end of a message about a split whose images lie in no class folder."""
+        files = [path for path, why in self._aside(split) if why == OUTSIDE]
+        if not files:
+            return self._set_aside(split)
+        return (
+            f": {len(files):,} files lie there directly, as {files[0]!a}; move each into a folder"
+            " with the name of its class (ImageNet's flat validation images are read by the"
+            " layouts imagenet_tars and kaggle_imagenet)"
+        )
+
+    def _set_aside(self, split: str, classes: Iterable[str] = ()) -> str:
+        """Return the end of a message: which files were not taken, those of `classes` first."""
+        aside = self._aside(split)
+        if not aside:
+            return ""
+        wanted = {f"{split}/{cls}" for cls in classes}
+        path, why = next(
+            (item for item in aside if "/".join(item[0].split("/")[:2]) in wanted), aside[0]
+        )
+        return f"; {len(aside):,} set aside there, as {path!a}, which {why}"
+
+    def _aside(self, split: str) -> list[tuple[str, str]]:
+        return [item for item in self.stray.items() if item[0].startswith(f"{split}/")]
 
     def _no_doubles(self, split: str) -> None:
         samples = self.samples[split]
@@ -133,9 +165,15 @@ def some(classes: list[str], limit: int = 10) -> str:
     return f"{'class' if len(classes) == 1 else 'classes'} {names}{more}"
 
 
+# What Windows, macOS and network disks leave in folders that they show.
+_LEFT_BEHIND = frozenset(
+    ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "#recycle")
+)
+
+
 def is_hidden(name: str) -> bool:
-    """Tell whether a file is the file manager's and not the user's (.DS_Store, Thumbs.db)."""
-    return name.startswith(".") or name == "Thumbs.db"
+    """Tell whether a file is the file manager's and not the user's (.DS_Store, ._x, Thumbs.db)."""
+    return name.startswith(".") or name.lower() in _LEFT_BEHIND
 
 
 def check_name(name: str, where: str) -> str:
