@@ -9,6 +9,8 @@ import warnings
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from .jpeg import lost_rows
+
 # Formats that are pixels and nothing else: Pillow's EPS reader, say, would start Ghostscript.
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "GIF", "TIFF", "WEBP")
 # Pillow's own limit against decompression bombs: a quarter of a GiB of pixels. Pillow warns
@@ -31,15 +33,19 @@ def decode_rgb(data: bytes) -> np.ndarray:
     applied (published ImageNet results are without it). Unlike it, 16-bit grey is scaled to
     8 bits instead of being clipped. The file's name plays no part: a PNG named .JPEG is a PNG.
 
-    Raises BadImage for anything else: no image, truncated, a decompression bomb, pixels without
-    a defined range (32-bit integers, floats). EXIF is not needed, so bad EXIF does not matter.
+    Raises BadImage for anything else: no image, truncated, a JPEG whose rows are not all there,
+    a decompression bomb, pixels without a defined range (32-bit integers, floats). EXIF is not
+    needed, so bad EXIF does not matter.
     """
     if not data:
         raise BadImage("empty file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # corrupt EXIF, odd chunks: the pixels decide
-            return _decode(data)
+            pixels = _decode(data)
+        if reason := lost_rows(data):
+            raise BadImage(reason)
+        return pixels
     except (BadImage, MemoryError):
         raise
     except UnidentifiedImageError:
