@@ -21,7 +21,7 @@ from ablation.config.load import load_dataset
 from ablation.duplicates import find_shared
 from ablation.errors import DataError
 from ablation.files import stable_json, write_text
-from ablation.scan import count_classes, make_lock, scan
+from ablation.scan import Reading, count_classes, make_lock, scan
 from ablation.sources import open_source
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,8 +40,9 @@ def lock_dataset(
             for split, samples in listing.splits.items()
         }
         judge_counts(differences(config.expect, listing.classes, counts), accept_counts)
-        result = scan(listing, num_workers, config.on_bad_image, progress)
-    lock = make_lock(result, config.on_bad_image)
+        reading = Reading(background=config.background)
+        result = scan(listing, num_workers, config.on_bad_image, progress, reading)
+    lock = make_lock(result, config.on_bad_image, config.background)
     accepted = differences_of_lock(config.expect, lock)
     judge_counts(accepted, accept_counts)
     found = {"accepted": tuple(accepted), "shared": find_shared(result)}

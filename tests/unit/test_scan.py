@@ -51,12 +51,12 @@ def test_odd_images_decode_to_the_right_pixels():
     plain = images.encode(colour)
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by 90 degrees
-    alpha = np.dstack([colour, np.full(grey.shape, 40, np.uint8)])
+    alpha = np.dstack([colour, np.full(grey.shape, 255, np.uint8)])
     palette = Image.fromarray(colour).quantize(200)
     exact = {
         "png named JPEG": (images.encode(colour, "PNG"), colour),
         "grey png": (images.encode(grey, "PNG"), np.dstack([grey] * 3)),
-        "alpha dropped": (images.encode(alpha, "PNG"), colour),
+        "alpha that hides nothing": (images.encode(alpha, "PNG"), colour),
         "palette": (images.encode(palette, "PNG"), np.asarray(palette.convert("RGB"))),
         "bitmap": (images.encode(Image.fromarray(grey > 99), "PNG"), np.dstack([(grey > 99)] * 3)),
         "corrupt exif": (images.with_exif(plain, images.CORRUPT_EXIF), decode_rgb(plain)),
@@ -220,7 +220,7 @@ def test_sizes_counts_and_statistics_are_exact_for_any_number_of_workers(tmp_pat
 
 def test_a_killed_reader_is_an_error_and_not_a_hang(tmp_path, monkeypatch):
     path = images.write_folder(images.imagenet(False), tmp_path / "t")
-    monkeypatch.setattr(scan_module, "decode_rgb", lambda _: os.kill(os.getpid(), signal.SIGKILL))
+    monkeypatch.setattr(scan_module, "decode_rgb", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
     with pytest.raises(DataError, match="reading process was killed"):
         scan(listing(path), 2, progress=False)
 

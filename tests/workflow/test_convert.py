@@ -270,10 +270,10 @@ def in_workers(monkeypatch, action) -> None:
     """Make a worker do `action` when it comes to the fourth training image of n02105855."""
     whole = convert.pixels
 
-    def pixels(sample, sha256):
+    def pixels(sample, *how):
         if sample.name == "n02105855_2933.JPEG":
             action()
-        return whole(sample, sha256)
+        return whole(sample, *how)
 
     monkeypatch.setattr(convert, "pixels", pixels)
 

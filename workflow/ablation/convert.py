@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .config.dataset import DatasetConfig, DatasetLock
-from .dataset_id import beton_digest, used_writer_options
+from .dataset_id import beton_digest, lock_is_older, used_writer_options
 from .decode import decode_rgb
 from .errors import DataError
 from .files import disk_error, publish, stable_json, write_text
 from .scan import (
+    Reading,
     ScanResult,
     class_digests,
     count_classes,
@@ -72,7 +73,7 @@ def _convert(
     clean(out)
     try:
         with open_source(config.source, root, scratch=out) as listing:
-            found = scan(listing, num_workers, progress=progress, decode=False)
+            found = scan(listing, num_workers, progress=progress, reading=Reading(decode=False))
             verify(name, config, lock, found, num_workers)
             stored = _write_betons(config, lock, out, found, num_workers, progress)
     finally:
@@ -114,7 +115,8 @@ def verify(
     if not differences:
         return
     listing = _differing_classes(lock, found)
-    bad = scan(listing, num_workers, "skip", False).bad if listing.splits["train"] else {}
+    reading = Reading(background=config.background)
+    bad = scan(listing, num_workers, "tell", False, reading).bad if listing.classes else {}
     bad = {key: why for key, why in bad.items() if key not in lock.rejected}
     if bad and config.on_bad_image == "fail":
         differences.append(describe_bad(bad))
@@ -130,6 +132,8 @@ def _differences(config: DatasetConfig, lock: DatasetLock, found: ScanResult) ->
     """Yield each difference between the lock and the images, the telling ones first."""
     if config.on_bad_image != lock.on_bad_image:
         yield f"on_bad_image is {config.on_bad_image}, in the lock {lock.on_bad_image}"
+    if older := lock_is_older(config, lock):
+        yield older
     if found.listing.stray and config.on_bad_image == "fail":
         yield describe_bad(found.listing.stray)
     classes = found.listing.classes
@@ -227,6 +231,7 @@ class Items(Sequence):
     def __init__(self, found: ScanResult, split: str, lock: DatasetLock) -> None:
         self.split = split
         self.labels = {cls: label for label, cls in enumerate(lock.classes)}
+        self.background = lock.background
         self.rows = [
             (sample, finding.sha256)
             for sample, finding in found.rows(split)
@@ -239,15 +244,17 @@ class Items(Sequence):
     def __getitem__(self, index: int) -> Item:
         sample, sha256 = self.rows[index]
         name, label = key_of(self.split, sample), self.labels[sample.cls]
-        return Item(name, label, partial(pixels, sample, sha256))
+        return Item(name, label, partial(pixels, sample, sha256, self.background))
 
 
-def pixels(sample: Sample, sha256: str) -> np.ndarray:
+def pixels(
+    sample: Sample, sha256: str, background: tuple[int, int, int] | None = None
+) -> np.ndarray:
     """Read and decode one image; raises ValueError when its bytes are no longer the verified."""
     data = sample.read()
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ValueError("the file has changed while it was converted")
-    return decode_rgb(data)
+    return decode_rgb(data, background)
 
 
 def make_manifest(
@@ -271,6 +278,7 @@ def make_manifest(
         "beton_id": beton_digest(lock, config.writer),
         "source_digest": lock.digest,
         "writer": used_writer_options(config.writer),
+        **({} if lock.background is None else {"background": lock.background}),
         "fields": {"image": "RGBImageField", "label": "IntField"},
         "mean": lock.mean,
         "std": lock.std,

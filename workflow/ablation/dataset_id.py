@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from .config.dataset import DatasetLock, Writer
+from .config.dataset import DatasetConfig, DatasetLock, Writer
 
 # Raised by hand when a change of the convert stage changes the pixels that it stores.
 CONVERT_VERSION = 1
@@ -37,5 +37,15 @@ def beton_digest(lock: DatasetLock, writer: Writer) -> str:
         "version": CONVERT_VERSION,
         "writer": used_writer_options(writer),
     }
+    if lock.background is not None:
+        identity["background"] = lock.background
     text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def lock_is_older(config: DatasetConfig, lock: DatasetLock) -> str | None:
+    """Say what the dataset's file has otherwise than its lock, though it changes the pixels."""
+    if config.background == lock.background:
+        return None
+    ours, locked = ("unset" if b is None else list(b) for b in (config.background, lock.background))
+    return f"background is {ours}, in the lock {locked}"

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from .jpeg import lost_rows
+from .opacity import on_background, opacity
 
 # Formats that are pixels and nothing else: Pillow's EPS reader, say, would start Ghostscript.
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "GIF", "TIFF", "WEBP")
@@ -18,20 +19,21 @@ FORMATS = ("JPEG", "PNG", "PPM", "BMP", "GIF", "TIFF", "WEBP")
 MAX_PIXELS = 89_478_485
 # FFCV stores height and width in 16 bits.
 MAX_SIDE = 65_535
+TRANSPARENT = "has transparent pixels, and the dataset has no `background`"
 
 
 class BadImage(ValueError):
     """A file that is no readable image; the text is the reason, the same in every run."""
 
 
-def decode_rgb(data: bytes) -> np.ndarray:
+def decode_rgb(data: bytes, background: tuple[int, int, int] | None = None) -> np.ndarray:
     """Decode a whole image file to pixels, uint8 of shape (height, width, 3), RGB.
 
     As torchvision's ImageFolder does: grey becomes three equal channels, CMYK and YCCK are
-    converted without a colour profile, alpha is dropped (not blended), a palette is looked up,
-    of an animation the first frame is taken, and the EXIF orientation is deliberately NOT
-    applied (published ImageNet results are without it). Unlike it, 16-bit grey is scaled to
-    8 bits instead of being clipped. The file's name plays no part: a PNG named .JPEG is a PNG.
+    converted without a colour profile, a palette is looked up, of an animation the first frame is
+    taken. Unlike it, 16-bit grey is scaled to 8 bits instead of being clipped, and transparent
+    pixels are laid on `background`; without one such an image is refused (TRANSPARENT). The file's
+    name plays no part: a PNG named .JPEG is a PNG.
 
     Raises BadImage for anything else: no image, truncated, a JPEG whose rows are not all there,
     a decompression bomb, pixels without a defined range (32-bit integers, floats). EXIF is not
@@ -42,7 +44,7 @@ def decode_rgb(data: bytes) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # corrupt EXIF, odd chunks: the pixels decide
-            pixels = _decode(data)
+            pixels = _decode(data, background)
         if reason := lost_rows(data):
             raise BadImage(reason)
         return pixels
@@ -57,21 +59,25 @@ def decode_rgb(data: bytes) -> np.ndarray:
         raise BadImage(f"cannot be decoded: {text}") from None
 
 
-def _decode(data: bytes) -> np.ndarray:
+def _decode(data: bytes, background: tuple[int, int, int] | None) -> np.ndarray:
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise BadImage(f"{width} x {height} is more than {MAX_PIXELS:,} pixels")
         if max(width, height) > MAX_SIDE:
             raise BadImage(f"{width} x {height} has a side of more than {MAX_SIDE:,} pixels")
-        if image.mode.startswith("I;16"):
-            return _from_16_bit(np.asarray(image))
         if image.mode in ("I", "F"):
             raise BadImage(f"pixels of mode {image.mode} have no defined range")
-        pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+        opaque = opacity(image)
+        if opaque is not None and background is None:
+            raise BadImage(TRANSPARENT)
+        if image.mode.startswith("I;16"):
+            pixels = _from_16_bit(np.asarray(image))
+        else:
+            pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     if pixels.shape != (height, width, 3) or pixels.dtype != np.uint8:
         raise BadImage(f"decoded to {pixels.dtype} of shape {pixels.shape}")
-    return pixels
+    return pixels if opaque is None else on_background(pixels, opaque, background)
 
 
 def _from_16_bit(grey: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ from .config.load import (
 )
 from .config.recipe import CellConfig, Training
 from .config.scale import ScaleConfig
+from .dataset_id import lock_is_older
 from .errors import ConfigError, NotAtScale, nearest
 from .identity import cell_id, loader_id
 from .models import MODELS
@@ -143,6 +144,11 @@ class Planner:
             config = load_dataset(self.config_dir, name, where)
             lock = load_lock(self.config_dir, name)
             check_lock(name, config, lock)
+            if (differs := lock_is_older(config, lock)) is not None:
+                raise ConfigError(
+                    f"{self.config_dir / 'datasets' / name}.yaml: {differs}; make the lock again "
+                    f"with `python workflow/lock_dataset.py --dataset {name}`"
+                )
             self._datasets[name] = Dataset(name, config, lock)
         return self._datasets[name]
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from .cli import progress_bar
 from .config.dataset import DatasetLock, SplitLock
-from .decode import BadImage, decode_rgb
+from .decode import TRANSPARENT, BadImage, decode_rgb
 from .errors import DataError
 from .processes import die_with_parent, signals_held
 from .sources.hints import broken_links
@@ -28,6 +28,15 @@ CHUNK = 32
 BAD_SHOWN = 20
 UNREADABLE = "unreadable"
 NO_SUMS = (0, 0, 0, 0, 0, 0)
+
+
+class Reading(NamedTuple):
+    """How the files of a dataset are read."""
+
+    decode: bool = True
+    """Else the files are only hashed."""
+    background: tuple[int, int, int] | None = None
+    """Colour on which transparent pixels are laid."""
 
 
 class Finding(NamedTuple):
@@ -76,17 +85,19 @@ def key_of(split: str, sample: Sample) -> str:
 def scan(
     listing: SourceListing,
     num_workers: int = 1,
-    on_bad_image: Literal["fail", "skip"] = "fail",
+    on_bad_image: Literal["fail", "skip", "tell"] = "fail",
     progress: bool = True,
-    decode: bool = True,
+    reading: Reading = Reading(),  # noqa: B008 (it cannot be changed)
 ) -> ScanResult:
     """Read every file once, in `num_workers` processes; the result is the same for any number.
 
-    With `decode=False` the files are only hashed (no sizes, sums or bad images), which is
-    enough to tell whether they are the ones of a lock.
+    Files that are only hashed have no sizes, sums or reasons to be bad, which is enough to tell
+    whether they are the ones of a lock.
 
     Raises DataError when a file is bad and `on_bad_image` is `fail`, naming up to 20 of them;
-    with `skip` when a class has no readable image left in a split; and when a worker dies.
+    with `skip` when a class has no readable image left in a split; with both when images have
+    transparent pixels and there is no background for them; and when a worker dies. With `tell`
+    bad files are the caller's.
     """
     jobs = [
         (split, start, samples[start : start + CHUNK])
@@ -97,18 +108,19 @@ def scan(
         split: [Finding("")] * len(samples) for split, samples in listing.splits.items()
     }
     total = sum(map(len, listing.splits.values()))
-    with progress_bar(total, "scan" if decode else "verify", enabled=progress) as bar:
-        for (split, start, samples), found in _in_processes(jobs, num_workers, decode):
+    title = "scan" if reading.decode else "verify"
+    with progress_bar(total, title, enabled=progress) as bar:
+        for (split, start, samples), found in _in_processes(jobs, num_workers, reading):
             findings[split][start : start + len(samples)] = found
             bar.update(len(samples))
     result = ScanResult(listing, findings)
-    if decode:
+    if reading.decode and on_bad_image != "tell":
         _judge_bad(result, on_bad_image)
     return result
 
 
 def _in_processes(
-    jobs: list[tuple[str, int, list[Sample]]], num_workers: int, decode: bool
+    jobs: list[tuple[str, int, list[Sample]]], num_workers: int, reading: Reading
 ) -> Iterator[tuple[tuple[str, int, list[Sample]], list[Finding]]]:
     """Yield (job, findings) as they come; a few jobs a worker are under way at any time."""
     context = multiprocessing.get_context("fork")
@@ -119,7 +131,7 @@ def _in_processes(
         while True:
             for job in waiting:
                 with signals_held():  # the first one starts the workers
-                    future = pool.submit(examine, job[0], job[2], decode)
+                    future = pool.submit(examine, job[0], job[2], reading)
                 running[future] = job
                 if len(running) >= 4 * num_workers:
                     break
@@ -139,21 +151,21 @@ def _in_processes(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def examine(split: str, samples: Iterable[Sample], decode: bool) -> list[Finding]:
+def examine(split: str, samples: Iterable[Sample], reading: Reading) -> list[Finding]:
     """Read, hash and (if asked) decode some files; runs in a worker."""
-    return [_examine(sample, decode, sums=split == "train") for sample in samples]
+    return [_examine(sample, reading, sums=split == "train") for sample in samples]
 
 
-def _examine(sample: Sample, decode: bool, sums: bool) -> Finding:
+def _examine(sample: Sample, reading: Reading, sums: bool) -> Finding:
     try:
         data = sample.read()
     except OSError as error:
         return Finding(UNREADABLE, bad=f"cannot be read: {error.strerror or error}")
     sha256 = hashlib.sha256(data).hexdigest()
-    if not decode:
+    if not reading.decode:
         return Finding(sha256)
     try:
-        pixels = decode_rgb(data)
+        pixels = decode_rgb(data, reading.background)
     except BadImage as error:
         return Finding(sha256, bad=str(error))
     return Finding(sha256, *pixels.shape[:2], None, channel_sums(pixels) if sums else NO_SUMS)
@@ -172,6 +184,8 @@ def channel_sums(pixels: np.ndarray) -> tuple[int, ...]:
 def _judge_bad(result: ScanResult, on_bad_image: str) -> None:
     """Raise DataError for bad files (`fail`) or for classes left without an image (`skip`)."""
     bad = result.bad
+    if clear := [key for key, why in bad.items() if why == TRANSPARENT]:
+        raise DataError(describe_clear(clear))
     if bad and on_bad_image == "fail":
         raise DataError(
             f"{describe_bad(bad)}; mend or remove them, or set `on_bad_image: skip` to leave"
@@ -190,6 +204,17 @@ def describe_bad(bad: dict[str, str]) -> str:
     more = f"; and {len(bad) - BAD_SHOWN:,} more" if len(bad) > BAD_SHOWN else ""
     count = "1 file is" if len(bad) == 1 else f"{len(bad):,} files are"
     return f"{count} no readable image: {shown}{more}"
+
+
+def describe_clear(keys: list[str]) -> str:
+    """Return how many images have transparent pixels, and the line to write."""
+    count = "1 image has" if len(keys) == 1 else f"{len(keys):,} images have"
+    shown = ", ".join(keys[:3]) + (", ..." if len(keys) > 3 else "")
+    return (
+        f"{count} transparent pixels ({shown}), and what colour lies under them says nothing of"
+        " the picture; write a colour to lay them on into the dataset's file, such as"
+        " `background: [255, 255, 255]` (red, green, blue: white)"
+    )
 
 
 def source_digest(result: ScanResult, rejected: Iterable[str]) -> str:
@@ -220,14 +245,19 @@ def _line(split: str, sample: Sample, finding: Finding, rejected: frozenset[str]
     return ("\t".join((split, sample.cls, sample.name, finding.sha256, *mark)) + "\n").encode()
 
 
-def make_lock(result: ScanResult, on_bad_image: Literal["fail", "skip"]) -> DatasetLock:
-    """Return the lock of a decoded scan."""
+def make_lock(
+    result: ScanResult,
+    on_bad_image: Literal["fail", "skip"],
+    background: tuple[int, int, int] | None = None,
+) -> DatasetLock:
+    """Return the lock of a decoded scan, which laid transparent pixels on `background`."""
     rejected = result.bad
     mean, std = mean_and_std([f for f in result.findings["train"] if f.bad is None])
     return DatasetLock(
         digest=source_digest(result, rejected),
         on_bad_image=on_bad_image,
         rejected=rejected,
+        background=background,
         classes=result.listing.classes,
         train=_split_lock(result, "train", rejected),
         val=_split_lock(result, "val", rejected),

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from .base import Config, Count, Fraction, NoBool, Whole
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Byte = Annotated[int, NoBool, Field(ge=0, le=255)]
 
 
 class Source(Config):
@@ -137,6 +138,9 @@ class DatasetConfig(Config):
     writer: Writer = Writer()
     on_bad_image: Literal["fail", "skip"] = "fail"
     """What to do about files that are no readable image: stop, naming them, or leave them out."""
+    background: tuple[Byte, Byte, Byte] | None = None
+    """Colour (red, green, blue, 0 to 255) on which transparent pixels are laid; it changes the
+    stored pixels and so the dataset. None: images with transparent pixels are refused."""
     colour: bool = True
     """False for grey images, as the report then says: techniques that change colours do nothing."""
     expect: Expect = Expect()
@@ -184,6 +188,8 @@ class DatasetLock(Config):
     on_bad_image: Literal["fail", "skip"]
     rejected: dict[str, str]
     """Rejected files (`split/class/name`) with their reasons; empty unless `on_bad_image: skip`."""
+    background: tuple[Byte, Byte, Byte] | None = None
+    """The dataset's `background` when the lock was made."""
     classes: tuple[str, ...]
     train: SplitLock
     val: SplitLock
