@@ -40,7 +40,7 @@ def lock_dataset(
             for split, samples in listing.splits.items()
         }
         judge_counts(differences(config.expect, listing.classes, counts), accept_counts)
-        reading = Reading(background=config.background)
+        reading = Reading(background=config.background, writer=config.writer)
         result = scan(listing, num_workers, config.on_bad_image, progress, reading)
     lock = make_lock(result, config.on_bad_image, config.background)
     accepted = differences_of_lock(config.expect, lock)

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .config.dataset import DatasetConfig, DatasetLock
+from .config.dataset import DatasetConfig, DatasetLock, Writer
 from .dataset_id import beton_digest, lock_is_older, used_writer_options
-from .decode import decode_rgb
+from .decode import BadImage, decode_rgb
 from .errors import DataError
 from .files import disk_error, publish, stable_json, write_text
 from .scan import (
@@ -32,6 +32,7 @@ from .scan import (
 from .sources import SPLITS, Sample, SourceListing, open_source
 from .sources.listing import some
 from .sources.unpack import UNPACKED_PREFIX, UNPACKED_SUFFIX
+from .storable import why_not_stored
 
 MANIFEST = "manifest.json"
 DIFFERENCES_SHOWN = 5
@@ -115,7 +116,7 @@ def verify(
     if not differences:
         return
     listing = _differing_classes(lock, found)
-    reading = Reading(background=config.background)
+    reading = Reading(background=config.background, writer=config.writer)
     bad = scan(listing, num_workers, "tell", False, reading).bad if listing.classes else {}
     bad = {key: why for key, why in bad.items() if key not in lock.rejected}
     if bad and config.on_bad_image == "fail":
@@ -205,7 +206,7 @@ def _write_betons(
     stored = {}
     for split in SPLITS:
         page_size = page_size_for(config.writer, getattr(lock, split).max_size)
-        items, path = Items(found, split, lock), out / f"{split}.beton.tmp"
+        items, path = Items(found, split, lock, config.writer), out / f"{split}.beton.tmp"
         stored[split] = write_beton(
             path, items, config.writer, page_size, num_workers, split, progress
         )
@@ -228,8 +229,8 @@ class Item(NamedTuple):
 class Items(Sequence):
     """The samples of a split as the writer wants them, made on demand: there are a million."""
 
-    def __init__(self, found: ScanResult, split: str, lock: DatasetLock) -> None:
-        self.split = split
+    def __init__(self, found: ScanResult, split: str, lock: DatasetLock, writer: Writer) -> None:
+        self.split, self.writer = split, writer
         self.labels = {cls: label for label, cls in enumerate(lock.classes)}
         self.background = lock.background
         self.rows = [
@@ -244,17 +245,21 @@ class Items(Sequence):
     def __getitem__(self, index: int) -> Item:
         sample, sha256 = self.rows[index]
         name, label = key_of(self.split, sample), self.labels[sample.cls]
-        return Item(name, label, partial(pixels, sample, sha256, self.background))
+        return Item(name, label, partial(pixels, sample, sha256, self.background, self.writer))
 
 
 def pixels(
-    sample: Sample, sha256: str, background: tuple[int, int, int] | None = None
+    sample: Sample, sha256: str, background: tuple[int, int, int] | None, writer: Writer
 ) -> np.ndarray:
-    """Read and decode one image; raises ValueError when its bytes are no longer the verified."""
+    """Read and decode one image; raises ValueError when its bytes are no longer the verified, and
+    when it cannot be stored: the lock was made with other options or by an older version."""
     data = sample.read()
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ValueError("the file has changed while it was converted")
-    return decode_rgb(data, background)
+    found = decode_rgb(data, background)
+    if reason := why_not_stored(*found.shape[:2], writer):
+        raise BadImage(f"{reason}; make the lock again, which names all such images")
+    return found
 
 
 def make_manifest(

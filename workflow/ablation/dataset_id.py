@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from .config.dataset import DatasetConfig, DatasetLock, Writer
+from .storable import is_stored_now
 
 # Raised by hand when a change of the convert stage changes the pixels that it stores.
 CONVERT_VERSION = 1
@@ -44,8 +45,13 @@ def beton_digest(lock: DatasetLock, writer: Writer) -> str:
 
 
 def lock_is_older(config: DatasetConfig, lock: DatasetLock) -> str | None:
-    """Say what the dataset's file has otherwise than its lock, though it changes the pixels."""
-    if config.background == lock.background:
-        return None
-    ours, locked = ("unset" if b is None else list(b) for b in (config.background, lock.background))
-    return f"background is {ours}, in the lock {locked}"
+    """Say where a dataset's file has changed since its lock was made, so that what is stored would
+    be other images or pixels than the file means."""
+    if config.background != lock.background:
+        both = (config.background, lock.background)
+        ours, locked = ("unset" if b is None else list(b) for b in both)
+        return f"background is {ours}, in the lock {locked}"
+    for key, reason in lock.rejected.items():
+        if is_stored_now(reason, config.writer):
+            return f"the lock rejects {key} ({reason}), and `writer` now stores it"
+    return None

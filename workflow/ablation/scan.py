@@ -15,12 +15,13 @@ import numpy as np
 from PIL import Image
 
 from .cli import progress_bar
-from .config.dataset import DatasetLock, SplitLock
+from .config.dataset import DatasetLock, SplitLock, Writer
 from .decode import TRANSPARENT, BadImage, decode_rgb
 from .errors import DataError
 from .processes import die_with_parent, signals_held
 from .sources.hints import broken_links
 from .sources.listing import SPLITS, Sample, SourceListing, some
+from .storable import why_not_stored
 
 __all__ = ["Finding", "ScanResult", "decode_rgb", "make_lock", "scan", "source_digest"]
 
@@ -37,6 +38,8 @@ class Reading(NamedTuple):
     """Else the files are only hashed."""
     background: tuple[int, int, int] | None = None
     """Colour on which transparent pixels are laid."""
+    writer: Writer = Writer()
+    """How they are to be stored: what FFCV cannot store is bad too."""
 
 
 class Finding(NamedTuple):
@@ -168,6 +171,8 @@ def _examine(sample: Sample, reading: Reading, sums: bool) -> Finding:
         pixels = decode_rgb(data, reading.background)
     except BadImage as error:
         return Finding(sha256, bad=str(error))
+    if reason := why_not_stored(*pixels.shape[:2], reading.writer):
+        return Finding(sha256, bad=reason)
     return Finding(sha256, *pixels.shape[:2], None, channel_sums(pixels) if sums else NO_SUMS)
 
 

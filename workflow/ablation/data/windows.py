@@ -68,5 +68,6 @@ def _largest_centre(sizes: np.ndarray, ratio: tuple[float, float]) -> np.ndarray
     aspect = width / height
     h = np.where(aspect < ratio[0], np.rint(width / ratio[0]), height).astype(np.int64)
     w = np.where(aspect > ratio[1], np.rint(height * ratio[1]), width).astype(np.int64)
-    h, w = np.minimum(h, height), np.minimum(w, width)
+    # Of an image one pixel thin, a window of a far ratio rounds to nothing.
+    h, w = np.clip(h, 1, height), np.clip(w, 1, width)
     return np.stack([(height - h) // 2, (width - w) // 2, h, w], 1)
