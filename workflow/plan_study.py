@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ablation.cli import run
+from ablation.config.resources import Site
 from ablation.grid import Cell, Planner, StudyPlan, Variant, format_value
 
 # What a scale can map, beside the axes.
@@ -28,6 +29,7 @@ def describe(plan: StudyPlan, cells: Path) -> dict[str, Any]:
     for cell in plan.cells:
         by_variant.setdefault(cell.variant.label, []).append(cell)
     variants = [_variant(v, by_variant[v.label], cells) for v in plan.variants]
+    asked = plan.resources(Site())
     done = sum(cell["done"] for v in variants for cell in v["cells"])
     return {
         "study": plan.name,
@@ -35,6 +37,8 @@ def describe(plan: StudyPlan, cells: Path) -> dict[str, Any]:
         "scale": plan.scale_name,
         "baseline": plan.baseline.label,
         "notes": plan.notes,
+        "buffers_mb": max((plan.buffers_mb(cell, asked) for cell in plan.cells), default=0),
+        "mem_mb": asked.mem_mb,
         "seeds": len(plan.cells) // len(plan.variants),
         "variants": variants,
         "total": {
@@ -118,6 +122,8 @@ def show(plan: dict[str, Any]) -> None:
         console.print(f"  {key}: {', '.join(dict.fromkeys(v[key] for v in variants))}")
     for note in plan["notes"]:
         console.print(f"  note: {note}")
+    if plan["buffers_mb"]:
+        console.print(f"  buffers: {plan['buffers_mb']:,} MB of mem_mb {plan['mem_mb']:,}")
     table = Table(box=SIMPLE)
     for heading in ("variant", *axes, "seed", "cell", ""):
         table.add_column(heading, no_wrap=heading in ("cell", ""))

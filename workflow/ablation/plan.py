@@ -19,6 +19,7 @@ from .config.study import LoaderTest, StudyConfig
 from .dataset_id import beton_digest
 from .errors import ConfigError, UserError, nearest
 from .identity import digest
+from .memory import streaming_mb
 from .models.base import refuse_unsound
 from .weights.base import Weights
 
@@ -154,7 +155,9 @@ class StudyPlan:
         content = combined(site, self.scale.resources, *otherwise)
         where = f"resources of study {self.name} at scale {self.scale_name}"
         if self.config.kind == "loader":
-            return validate(Resources, content | {"gpus": 0, "gpu_model": None}, where)
+            found = validate(Resources, content | {"gpus": 0, "gpu_model": None}, where)
+            self._check_memory(found, where)
+            return found
         found = validate(Resources, content, where)
         for ranks in {cell.config.compute.ranks for cell in self.cells}:
             if found.gpus and found.gpus != ranks:
@@ -164,6 +167,7 @@ class StudyPlan:
                 )
         if not found.gpus:
             self._check_kernels()
+        self._check_memory(found, where)
         return found
 
     def _check_kernels(self) -> None:
@@ -174,6 +178,25 @@ class StudyPlan:
             except UserError as error:
                 where = f"study {self.name} at scale {self.scale_name}, {cell.variant.label}"
                 raise ConfigError(f"{where}: {error}") from None
+
+    def _check_memory(self, asked: Resources, where: str) -> None:
+        """ConfigError when streaming's buffers alone are more than the memory of the job."""
+        for cell in self.cells:
+            needed = self.buffers_mb(cell, asked)
+            if needed > asked.mem_mb:
+                raise ConfigError(
+                    f"{where}: mem_mb is {asked.mem_mb}, and the buffers of streaming take "
+                    f"{needed} MB alone ({cell.variant.label}: batch_size "
+                    f"{cell.config.batch_size}, img_size {cell.config.img_size}, cpus "
+                    f"{asked.cpus}); raise mem_mb, or set `max_resolution` in the writer of "
+                    f"dataset {cell.dataset.name} or a smaller batch_size"
+                )
+
+    @staticmethod
+    def buffers_mb(cell: Cell, asked: Resources) -> int:
+        """MB of a cell's streaming buffers with the cores that it asks for; 0 if resident."""
+        loader = cell.variant.loader
+        return streaming_mb(cell, asked.cpus if loader is None else loader.workers)
 
     def check_media(self, media: Mapping[str, str]) -> None:
         """ConfigError when a loader benchmark reads from a medium that the site does not name."""

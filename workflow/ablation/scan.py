@@ -275,13 +275,15 @@ def _split_lock(result: ScanResult, split: str, rejected: Iterable[str]) -> Spli
     good = [(s.cls, f.height, f.width) for s, f in result.rows(split) if f.bad is None]
     counts = count_classes(result.listing.classes, (cls for cls, _, _ in good))
     heights, widths = [h for _, h, _ in good], [w for _, _, w in good]
+    areas = [h * w for _, h, w in good]
     return SplitLock(
         images=len(good),
         per_class=counts,
         class_digests=class_digests(result, split, rejected),
         min_size=(min(heights), min(widths)),
         max_size=(max(heights), max(widths)),
-        pixels=sum(h * w for _, h, w in good),
+        pixels=sum(areas),
+        max_pixels=max(areas) if len(set(areas)) > 1 else None,
     )
 
 

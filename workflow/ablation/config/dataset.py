@@ -166,6 +166,8 @@ class SplitLock(Config):
     """Largest height and largest width, pixels, in the source."""
     pixels: int
     """Sum of height x width over the images."""
+    max_pixels: int | None = None
+    """Largest height x width of one image; left out where all images have one size."""
 
 
 class SharedImages(Config):

@@ -89,6 +89,11 @@ class Beton:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def largest_jpeg(self) -> int:
+        """Pixels of the largest image that is stored as a JPEG; 0 if none is."""
+        return int(self.sizes.prod(1)[self.images["mode"] == _JPG].max(initial=0))
+
     def image(self, sample: int) -> np.ndarray:
         """Pixels of a sample as stored, (h, w, 3) uint8 RGB; DataError for a damaged JPEG."""
         record = self.images[sample]

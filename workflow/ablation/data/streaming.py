@@ -24,7 +24,7 @@ from ffcv.loader import Loader
 from ffcv.loader.epoch_iterator import EpochIterator
 from ffcv.pipeline.allocation_query import AllocationQuery
 from ffcv.pipeline.compiler import Compiler
-from numba import carray, types
+from numba import carray, get_thread_id, types
 from numba.extending import intrinsic
 
 from ..cli import cpu_count
@@ -67,20 +67,24 @@ class WindowDecoder(SimpleRGBImageDecoder):
     """Decodes a sample and resizes the window that a table holds for it.
 
     The tables are reached by address inside the compiled loop: an array in the closure would be
-    frozen as a constant. They are refilled in place before each epoch.
+    frozen as a constant. They are refilled in place before each epoch. So is the scratch memory
+    for whole images, one a thread: FFCV's own has a place for every image of five batches, each
+    of the largest height x the largest width, and a few odd images make that hundreds of GB.
     """
 
-    def __init__(self, size: int, windows: np.ndarray, failed: np.ndarray) -> None:
+    def __init__(
+        self, size: int, windows: np.ndarray, failed: np.ndarray, scratch: np.ndarray
+    ) -> None:
         """size: side of the images, pixels; windows: (k * n, 4) int32, a row for each view of the n
-        samples of the beton; failed: (n,) int32, set to 1 where a JPEG is damaged."""
+        samples of the beton; failed: (n,) int32, set to 1 where a JPEG is damaged; scratch:
+        (workers, m) int32, room for the pixels of the largest JPEG."""
         super().__init__()
-        self.size, self.windows, self.failed = size, windows, failed
+        self.size, self.windows, self.failed, self.scratch = size, windows, failed, scratch
 
     def declare_state_and_memory(self, previous_state):
-        largest = int(self.metadata["width"].max()) * int(self.metadata["height"].max()) * 3
         shape, dtype = (self.size, self.size, 3), np.dtype("<u1")
         state = replace(previous_state, jit_mode=True, shape=shape, dtype=dtype)
-        return state, (AllocationQuery(shape, dtype), AllocationQuery((largest,), dtype))
+        return state, AllocationQuery(shape, dtype)
 
     def generate_code(self) -> Callable:
         mem_read, jpg = self.memory_read, IMAGE_MODES["jpg"]
@@ -88,9 +92,10 @@ class WindowDecoder(SimpleRGBImageDecoder):
         decode_c, resize_c = Compiler.compile(imdecode), Compiler.compile(resize_crop)
         table, rows = self.windows.ctypes.data, len(self.windows)
         failures, samples = self.failed.ctypes.data, len(self.failed)
+        room, (threads, length) = self.scratch.ctypes.data, self.scratch.shape
 
-        def decode(batch_indices, my_storage, metadata, storage_state):
-            destination, temporary = my_storage
+        def decode(batch_indices, destination, metadata, storage_state):
+            temporary = carray(_int32_pointer(room), (threads, length))
             windows = carray(_int32_pointer(table), (rows, 4))
             failed = carray(_int32_pointer(failures), (samples,))
             for slot in my_range(len(batch_indices)):
@@ -100,13 +105,13 @@ class WindowDecoder(SimpleRGBImageDecoder):
                 data = mem_read(field["data_ptr"], storage_state)
                 height, width = np.uint32(field["height"]), np.uint32(field["width"])
                 if field["mode"] == jpg:
-                    buffer = temporary[slot]
+                    buffer = temporary[get_thread_id()].view(np.uint8)
                     code = decode_c(
                         data, buffer, height, width, height, width, 0, 0, 1, 1, False, False
                     )
                     if code != 0:
                         failed[sample] = 1
-                    pixels = buffer.reshape(-1)[: 3 * height * width].reshape(height, width, 3)
+                    pixels = buffer[: 3 * height * width].reshape(height, width, 3)
                 else:
                     pixels = data.reshape(height, width, 3)
                 top, left = windows[view, 0], windows[view, 1]
@@ -166,12 +171,13 @@ class Streaming(Source):
         self._samples = len(beton)
         self._windows = np.zeros((len(beton), 4), np.int32)
         self._failed = np.zeros(len(beton), np.int32)
+        self._scratch = np.empty((self.workers, -(-3 * beton.largest_jpeg // 4)), np.int32)
         self._loaders: dict[tuple[int, int], Loader] = {}
 
     def _loader(self, batch_size: int, size: int) -> Loader:
         """The compiled loader of a batch and an image size (10 s and more, once a process)."""
         if (batch_size, size) not in self._loaders:
-            decoder = WindowDecoder(size, self._windows, self._failed)
+            decoder = WindowDecoder(size, self._windows, self._failed, self._scratch)
             threads = torch.get_num_threads()
             self._loaders[batch_size, size] = Loader(
                 str(self.path),
