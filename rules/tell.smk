@@ -27,6 +27,8 @@ def begin():
     """When the workflow starts: from now on, say how far it is."""
     if SETTINGS.partial:  # nothing is trained
         return
+    for note in dict.fromkeys(f"{plan.name}: {n}" for plan in PLANS.values() for n in plan.notes):
+        logger.info(f"note: {note}")
     from ablation.watch import Watch
 
     # By its logger, as Snakemake writes a line in two parts and another one could come between.

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ablation.class_order import numbers_as_text
 from ablation.cli import cpu_count, run
 from ablation.config.dataset import DatasetConfig, DatasetLock
 from ablation.config.expected import differences, differences_of_lock, notes
@@ -85,6 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     for text in notes(lock):
         print(f"warning: {text}", file=sys.stderr)
+    if odd := numbers_as_text(lock.classes):
+        print(f"note: {odd}; name the folders 000, 001, ... for the order of the numbers")
     return 0
 
 

@@ -39,6 +39,7 @@ def describe(plan: StudyPlan, cells: Path) -> dict[str, Any]:
         "notes": plan.notes,
         "buffers_mb": max((plan.buffers_mb(cell, asked) for cell in plan.cells), default=0),
         "mem_mb": asked.mem_mb,
+        "notes": plan.notes,
         "seeds": len(plan.cells) // len(plan.variants),
         "variants": variants,
         "total": {
@@ -124,6 +125,8 @@ def show(plan: dict[str, Any]) -> None:
         console.print(f"  note: {note}")
     if plan["buffers_mb"]:
         console.print(f"  buffers: {plan['buffers_mb']:,} MB of mem_mb {plan['mem_mb']:,}")
+    for note in plan["notes"]:
+        console.print(f"  note: {note}")
     table = Table(box=SIMPLE)
     for heading in ("variant", *axes, "seed", "cell", ""):
         table.add_column(heading, no_wrap=heading in ("cell", ""))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .claim_plan import PlannedClaim
+from .class_order import other_order, unchecked_order
 from .config.dataset import DatasetConfig, DatasetLock
 from .config.expected import notes as of_lock
 from .config.load import validate
@@ -138,7 +139,8 @@ class StudyPlan:
             if (trained / cell.id / "metrics.json").exists():
                 continue
             for key, weights in given_weights(cell.config).items():
-                if (line := weights.missing() or _other_classes(cell, key, weights)) is not None:
+                line = weights.missing() or _other_classes(cell, key, weights)
+                if line is not None:
                     lines[f"{cell.variant.label}: {key}: {line}"] = None
         return list(lines)
 
@@ -146,7 +148,14 @@ class StudyPlan:
     def notes(self) -> tuple[str, ...]:
         """What the plan takes on trust, one line each, for readers of the plan and the report."""
         locks = {cell.dataset.name: cell.dataset.lock for cell in self.cells}
-        return tuple(f"{name}: {note}" for name, lock in locks.items() for note in of_lock(lock))
+        lines = {f"{name}: {note}": None for name, lock in locks.items() for note in of_lock(lock)}
+        for cell in self.cells:
+            for key, weights in given_weights(cell.config).items():
+                if _keeps_classes(cell, key):
+                    classes = cell.dataset.lock.classes
+                    line = unchecked_order(weights, cell.dataset.name, classes)
+                    lines |= {f"{key}: {line}": None} if line else {}
+        return tuple(lines)
 
     def resources(self, site: Site) -> Resources:
         """What a cell asks of the cluster: the site's, the scale's, the recipe's, the study's."""
@@ -226,12 +235,17 @@ def given_weights(training: Training) -> dict[str, Weights]:
     return found
 
 
+def _keeps_classes(cell: Cell, key: str) -> bool:
+    """Whether the outputs of given weights are used: not of a start with a head of its own."""
+    return key != "pretrained.weights" or cell.config.pretrained.head != "new"
+
+
 def _other_classes(cell: Cell, key: str, weights: Weights) -> str | None:
     """What is wrong with the classes of given weights, as far as the file itself tells."""
-    if key == "pretrained.weights" and cell.config.pretrained.head == "new":
+    if not _keeps_classes(cell, key):
         return None
     theirs, ours = weights.classes(), len(cell.dataset.lock.classes)
     if theirs in (None, ours):
-        return None
+        return other_order(weights, cell.dataset.lock.classes)
     hint = "; `head: new` gives the cell a head of its own" if key == "pretrained.weights" else ""
     return f"{weights.label} knows {theirs} classes, {cell.dataset.name} has {ours}{hint}"

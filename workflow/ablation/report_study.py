@@ -124,7 +124,8 @@ def runs_table(data: StudyData, paged: set[str]) -> Table:
     notes = ("At the last epoch, of each run by itself." if not loader else "",)
     caption = f"{plan.config.title}: every run"
     ids = tuple(f"run-{cell.id}" for cell in plan.cells)
-    return Table("runs", caption, tuple(columns), tuple(rows), tuple(filter(None, notes)), ids=ids)
+    notes = (*filter(None, notes), *plan.notes)
+    return Table("runs", caption, tuple(columns), tuple(rows), notes, ids=ids)
 
 
 def _shown(metric: str, value: float) -> str:
