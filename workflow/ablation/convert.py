@@ -16,7 +16,7 @@ import numpy as np
 
 from .config.dataset import DatasetConfig, DatasetLock, Writer
 from .dataset_id import beton_digest, lock_is_older, used_writer_options
-from .decode import BadImage, decode_rgb
+from .decode import BadImage, decode_rgb, is_turned
 from .errors import DataError
 from .files import disk_error, publish, stable_json, write_text
 from .scan import (
@@ -226,13 +226,22 @@ class Item(NamedTuple):
     """Gives the image, uint8 (height, width, 3)."""
 
 
+class Storing(NamedTuple):
+    """How the images of a lock are stored."""
+
+    background: tuple[int, int, int] | None
+    writer: Writer
+    turned: bool
+    """Whether the lock knows of TIFFs that say how they are to be turned."""
+
+
 class Items(Sequence):
     """The samples of a split as the writer wants them, made on demand: there are a million."""
 
     def __init__(self, found: ScanResult, split: str, lock: DatasetLock, writer: Writer) -> None:
-        self.split, self.writer = split, writer
+        self.split = split
         self.labels = {cls: label for label, cls in enumerate(lock.classes)}
-        self.background = lock.background
+        self.how = Storing(lock.background, writer, turned=lock.turned > 0)
         self.rows = [
             (sample, finding.sha256)
             for sample, finding in found.rows(split)
@@ -245,20 +254,23 @@ class Items(Sequence):
     def __getitem__(self, index: int) -> Item:
         sample, sha256 = self.rows[index]
         name, label = key_of(self.split, sample), self.labels[sample.cls]
-        return Item(name, label, partial(pixels, sample, sha256, self.background, self.writer))
+        return Item(name, label, partial(pixels, sample, sha256, self.how))
 
 
-def pixels(
-    sample: Sample, sha256: str, background: tuple[int, int, int] | None, writer: Writer
-) -> np.ndarray:
+def pixels(sample: Sample, sha256: str, how: Storing) -> np.ndarray:
     """Read and decode one image; raises ValueError when its bytes are no longer the verified, and
-    when it cannot be stored: the lock was made with other options or by an older version."""
+    when the lock, made with other options or by an older version, does not know what it is."""
     data = sample.read()
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ValueError("the file has changed while it was converted")
-    found = decode_rgb(data, background)
-    if reason := why_not_stored(*found.shape[:2], writer):
+    found = decode_rgb(data, how.background)
+    if reason := why_not_stored(*found.shape[:2], how.writer):
         raise BadImage(f"{reason}; make the lock again, which names all such images")
+    if is_turned(data) and not how.turned:
+        raise BadImage(
+            "says how it is to be turned, which an earlier version did and this one does not;"
+            " make the lock again"
+        )
     return found
 
 

@@ -40,6 +40,8 @@ def beton_digest(lock: DatasetLock, writer: Writer) -> str:
     }
     if lock.background is not None:
         identity["background"] = lock.background
+    if lock.turned:  # their pixels are others than before, under the same lock otherwise
+        identity["turned"] = "as they lie"
     text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from .cli import progress_bar
 from .config.dataset import DatasetLock, SplitLock, Writer
-from .decode import TRANSPARENT, BadImage, decode_rgb
+from .decode import TRANSPARENT, BadImage, decode_rgb, is_turned
 from .errors import DataError
 from .processes import die_with_parent, signals_held
 from .sources.hints import broken_links
@@ -55,6 +55,8 @@ class Finding(NamedTuple):
     """Why it is no readable image, or None."""
     sums: tuple[int, ...] = NO_SUMS
     """Per channel the sum of the values, then per channel the sum of their squares."""
+    turned: bool = False
+    """Whether it is a TIFF that says how it is to be turned."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,8 @@ def _examine(sample: Sample, reading: Reading, sums: bool) -> Finding:
         return Finding(sha256, bad=str(error))
     if reason := why_not_stored(*pixels.shape[:2], reading.writer):
         return Finding(sha256, bad=reason)
-    return Finding(sha256, *pixels.shape[:2], None, channel_sums(pixels) if sums else NO_SUMS)
+    totals = channel_sums(pixels) if sums else NO_SUMS
+    return Finding(sha256, *pixels.shape[:2], None, totals, is_turned(data))
 
 
 def channel_sums(pixels: np.ndarray) -> tuple[int, ...]:
@@ -263,6 +266,7 @@ def make_lock(
         on_bad_image=on_bad_image,
         rejected=rejected,
         background=background,
+        turned=sum(f.turned for split in SPLITS for f in result.findings[split]),
         classes=result.listing.classes,
         train=_split_lock(result, "train", rejected),
         val=_split_lock(result, "val", rejected),
