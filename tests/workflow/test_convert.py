@@ -65,7 +65,7 @@ def locked(folder: Path, layout: str, path: Path, **keys: object) -> Path:
 
 def convert_to(out: Path, config: Path, workers: int = 2) -> int:
     args = ["--dataset", "d", "--config-dir", str(config), "--out", str(out)]
-    with within(60):
+    with within(240):
         return run(convert_dataset.main, [*args, "--workers", str(workers)])
 
 
@@ -296,7 +296,7 @@ def test_a_dead_worker_is_an_error_and_not_a_hang(
     made, tars, tmp_path, monkeypatch, capsys, workers, action, said
 ):
     in_workers(monkeypatch, action)
-    with within(20):
+    with within(120):
         assert convert_to(tmp_path / "out", tars, workers) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: train/n02105855/n02105855_2933.JPEG: ") and said in error
@@ -374,7 +374,7 @@ def test_killed_in_the_middle_nothing_looks_whole_and_no_process_is_left(made, t
     process = subprocess.Popen([sys.executable, "-c", driver, *args], stderr=subprocess.DEVNULL)
     main = psutil.Process(process.pid)
     try:
-        with within(60):
+        with within(240):
             while not (out / "train.beton.tmp").exists() or len(workers_of(main)) < 2:
                 assert process.poll() is None
                 time.sleep(0.05)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import gc
 import hashlib
 import mmap
 import multiprocessing
@@ -33,6 +34,7 @@ from .errors import DataError
 from .files import NO_SPACE
 from .processes import die_with_parent, signals_held
 
+PACKED = 4096  # samples whose places a worker keeps as objects
 CHUNK = 16  # samples that a worker takes at a time, fewer when there are few
 MAX_COMPRESSED_TO_RAW = 2  # a JPEG of noise at quality 100 is 1.4 times its pixels
 JPG_MODE = 0  # FFCV's number for an image stored as JPEG
@@ -115,13 +117,27 @@ class BetonWriter(DatasetWriter):
         self._check_whole(allocator)
         self.finalize(allocations)
         metadata = np.frombuffer(self.metadata_sm.buf, dtype=self.metadata_type)
-        return stored(metadata, sum(size for _, _, size in allocations))
+        return stored(metadata, int(allocations[:, 2].sum()))
+
+    def finalize(self, allocations: np.ndarray) -> None:
+        """Write the tables and, last, the header. FFCV's own makes an object of each image first.
+
+        allocations: (n, 3) uint64, sample, place and bytes: FFCV's type, row by row.
+        """
+        with open(self.fname, "r+b") as file:
+            file.seek(self.metadata_start)
+            file.write(self.metadata_sm.buf)
+            self.header["alloc_table_ptr"] = file.seek(0, os.SEEK_END)
+            file.write(np.ascontiguousarray(allocations, "<u8").data)
+            file.seek(0)
+            file.write(self.header.tobytes())
 
     def _run_workers(
         self, items: Sequence[Item], allocator: MemoryAllocator, title: str, progress: bool
-    ) -> list[tuple[int, int, int]]:
+    ) -> np.ndarray:
         """Return the allocations of all workers; no worker is alive afterwards."""
         context = multiprocessing.get_context("fork")  # items and fields need no pickling
+        gc.freeze()  # else each worker's collector copies the pages of a million samples
         shared = Shared(
             next=context.Value(ctypes.c_int64, 0),
             current=context.RawArray(ctypes.c_int64, [-1] * self.num_workers),
@@ -141,6 +157,7 @@ class BetonWriter(DatasetWriter):
             with progress_bar(len(items), title, enabled=progress) as bar:
                 return self._collect(items, processes, pipes, shared, bar)
         finally:
+            gc.unfreeze()
             for process in processes:
                 process.kill()
                 process.join()
@@ -152,9 +169,9 @@ class BetonWriter(DatasetWriter):
         pipes: dict[Connection, int],
         shared: Shared,
         bar: Any,
-    ) -> list[tuple[int, int, int]]:
+    ) -> np.ndarray:
         """Wait for the workers, show their progress, and raise for the first that fails."""
-        allocations: list[tuple[int, int, int]] = []
+        allocations: list[np.ndarray] = []
         while pipes:
             for pipe in wait(list(pipes), timeout=0.2):
                 number = pipes.pop(pipe)
@@ -163,7 +180,7 @@ class BetonWriter(DatasetWriter):
                 except EOFError:
                     failure, content = 0, None
                 if failure is None:
-                    allocations.extend(content)
+                    allocations.append(content)
                     continue
                 name = sample_name(items, shared.current[number])
                 if failure == 0:
@@ -173,7 +190,7 @@ class BetonWriter(DatasetWriter):
                     raise OSError(failure, content)
                 raise DataError(f"{name}: cannot be written to {self.fname}: {content}")
             bar.update(sum(shared.done) - bar.n)
-        return allocations
+        return np.concatenate(allocations)
 
     def _check_whole(self, allocator: MemoryAllocator) -> None:
         """FFCV does not look at how many bytes a write took; a short one would go unnoticed."""
@@ -206,6 +223,7 @@ def work(
     die_with_parent()
     cv2.setNumThreads(1)  # one process a CPU is enough
     metadata = np.frombuffer(writer.metadata_sm.buf, dtype=writer.metadata_type)
+    places = []
     try:
         with allocator:
             try:
@@ -213,14 +231,23 @@ def work(
                     shared.current[number] = index
                     encode(items[index], index, metadata, allocator, writer.fields)
                     shared.done[number] += 1
+                    if len(allocator.allocations) >= PACKED:
+                        places.append(packed(allocator))
             except BaseException as error:
                 # Leaving `with` would wait for the pages of other workers: say it and go.
                 send_failure(pipe, error)
                 os._exit(1)
-        pipe.send((None, allocator.allocations))
+        pipe.send((None, np.concatenate([*places, packed(allocator)])))
     except BaseException as error:
         send_failure(pipe, error)
         os._exit(1)
+
+
+def packed(allocator: MemoryAllocator) -> np.ndarray:
+    """Take what FFCV notes of each image, (n, 3) uint64: as tuples it is 150 bytes an image."""
+    found = np.array(allocator.allocations, "<u8").reshape(-1, 3)
+    allocator.allocations.clear()  # FFCV looks at those of the current sample alone
+    return found
 
 
 def take(counter: Any, total: int, num_workers: int) -> Iterator[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -242,17 +243,16 @@ class Items(Sequence):
         self.split = split
         self.labels = {cls: label for label, cls in enumerate(lock.classes)}
         self.how = Storing(lock.background, writer, turned=lock.turned > 0)
-        self.rows = [
-            (sample, finding.sha256)
-            for sample, finding in found.rows(split)
-            if key_of(split, sample) not in lock.rejected
-        ]
+        self.samples, self.findings = found.listing.splits[split], found.findings[split]
+        good = (n for n, s in enumerate(self.samples) if key_of(split, s) not in lock.rejected)
+        self.kept = array("L", good) if lock.rejected else range(len(self.samples))
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.kept)
 
     def __getitem__(self, index: int) -> Item:
-        sample, sha256 = self.rows[index]
+        number = self.kept[index]
+        sample, sha256 = self.samples[number], self.findings[number].sha256
         name, label = key_of(self.split, sample), self.labels[sample.cls]
         return Item(name, label, partial(pixels, sample, sha256, self.how))
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import math
 import multiprocessing
+from array import array
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -18,6 +20,7 @@ from .cli import progress_bar
 from .config.dataset import DatasetLock, SplitLock, Writer
 from .decode import TRANSPARENT, BadImage, decode_rgb, is_turned
 from .errors import DataError
+from .findings import NO_SUMS, UNREADABLE, Finding, Findings
 from .processes import die_with_parent, signals_held
 from .sources.hints import broken_links
 from .sources.listing import SPLITS, Sample, SourceListing, some
@@ -27,8 +30,6 @@ __all__ = ["Finding", "ScanResult", "decode_rgb", "make_lock", "scan", "source_d
 
 CHUNK = 32
 BAD_SHOWN = 20
-UNREADABLE = "unreadable"
-NO_SUMS = (0, 0, 0, 0, 0, 0)
 
 
 class Reading(NamedTuple):
@@ -42,29 +43,12 @@ class Reading(NamedTuple):
     """How they are to be stored: what FFCV cannot store is bad too."""
 
 
-class Finding(NamedTuple):
-    """What was found out about one file."""
-
-    sha256: str
-    """Of its bytes, hexadecimal; `unreadable` when they could not be had."""
-    height: int = 0
-    """Pixels; 0 when bad or not decoded."""
-    width: int = 0
-    """Pixels; 0 when bad or not decoded."""
-    bad: str | None = None
-    """Why it is no readable image, or None."""
-    sums: tuple[int, ...] = NO_SUMS
-    """Per channel the sum of the values, then per channel the sum of their squares."""
-    turned: bool = False
-    """Whether it is a TIFF that says how it is to be turned."""
-
-
 @dataclass(frozen=True)
 class ScanResult:
     """A listing with what was found about each of its files, in the same order."""
 
     listing: SourceListing
-    findings: dict[str, list[Finding]]
+    findings: dict[str, Findings]
 
     def rows(self, split: str) -> Iterator[tuple[Sample, Finding]]:
         """Yield (sample, finding) in the listing's order."""
@@ -104,19 +88,17 @@ def scan(
     transparent pixels and there is no background for them; and when a worker dies. With `tell`
     bad files are the caller's.
     """
-    jobs = [
+    jobs = (
         (split, start, samples[start : start + CHUNK])
         for split, samples in listing.splits.items()
         for start in range(0, len(samples), CHUNK)
-    ]
-    findings: dict[str, list[Finding]] = {
-        split: [Finding("")] * len(samples) for split, samples in listing.splits.items()
-    }
+    )
+    findings = {split: Findings(len(samples)) for split, samples in listing.splits.items()}
     total = sum(map(len, listing.splits.values()))
     title = "scan" if reading.decode else "verify"
     with progress_bar(total, title, enabled=progress) as bar:
         for (split, start, samples), found in _in_processes(jobs, num_workers, reading):
-            findings[split][start : start + len(samples)] = found
+            findings[split].put(start, found)
             bar.update(len(samples))
     result = ScanResult(listing, findings)
     if reading.decode and on_bad_image != "tell":
@@ -125,10 +107,11 @@ def scan(
 
 
 def _in_processes(
-    jobs: list[tuple[str, int, list[Sample]]], num_workers: int, reading: Reading
+    jobs: Iterable[tuple[str, int, list[Sample]]], num_workers: int, reading: Reading
 ) -> Iterator[tuple[tuple[str, int, list[Sample]], list[Finding]]]:
     """Yield (job, findings) as they come; a few jobs a worker are under way at any time."""
     context = multiprocessing.get_context("fork")
+    gc.freeze()  # else each worker's collector copies the pages of a million samples
     pool = ProcessPoolExecutor(num_workers, mp_context=context, initializer=die_with_parent)
     waiting = iter(jobs)
     try:
@@ -154,6 +137,7 @@ def _in_processes(
                     ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        gc.unfreeze()
 
 
 def examine(split: str, samples: Iterable[Sample], reading: Reading) -> list[Finding]:
@@ -260,15 +244,16 @@ def make_lock(
 ) -> DatasetLock:
     """Return the lock of a decoded scan, which laid transparent pixels on `background`."""
     rejected = result.bad
-    mean, std = mean_and_std([f for f in result.findings["train"] if f.bad is None])
+    train = _split_lock(result, "train", rejected)
+    mean, std = mean_and_std(train.pixels, result.findings["train"].totals)
     return DatasetLock(
         digest=source_digest(result, rejected),
         on_bad_image=on_bad_image,
         rejected=rejected,
         background=background,
-        turned=sum(f.turned for split in SPLITS for f in result.findings[split]),
+        turned=sum(result.findings[split].turned for split in SPLITS),
         classes=result.listing.classes,
-        train=_split_lock(result, "train", rejected),
+        train=train,
         val=_split_lock(result, "val", rejected),
         mean=mean,
         std=std,
@@ -276,18 +261,22 @@ def make_lock(
 
 
 def _split_lock(result: ScanResult, split: str, rejected: Iterable[str]) -> SplitLock:
-    good = [(s.cls, f.height, f.width) for s, f in result.rows(split) if f.bad is None]
-    counts = count_classes(result.listing.classes, (cls for cls, _, _ in good))
-    heights, widths = [h for _, h, _ in good], [w for _, _, w in good]
-    areas = [h * w for _, h, w in good]
+    counts = dict.fromkeys(result.listing.classes, 0)
+    heights, widths, areas = (array("I") for _ in range(3))
+    for sample, finding in result.rows(split):
+        if finding.bad is None:
+            counts[sample.cls] += 1
+            heights.append(finding.height)
+            widths.append(finding.width)
+            areas.append(finding.height * finding.width)
     return SplitLock(
-        images=len(good),
-        per_class=counts,
+        images=len(areas),
+        per_class=tuple(counts.values()),
         class_digests=class_digests(result, split, rejected),
         min_size=(min(heights), min(widths)),
         max_size=(max(heights), max(widths)),
         pixels=sum(areas),
-        max_pixels=max(areas) if len(set(areas)) > 1 else None,
+        max_pixels=max(areas) if min(areas) < max(areas) else None,
     )
 
 
@@ -299,15 +288,14 @@ def count_classes(classes: tuple[str, ...], found: Iterable[str]) -> tuple[int, 
     return tuple(counts.values())
 
 
-def mean_and_std(findings: list[Finding]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def mean_and_std(pixels: int, totals: list[int]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and (population) standard deviation per channel over all pixels, in [0, 255].
 
     From integer sums, so the order of the images and the number of workers cannot show.
     """
-    n = sum(finding.height * finding.width for finding in findings)
-    totals = [sum(column) for column in zip(*(f.sums for f in findings), strict=True)]
-    mean = tuple(total / n for total in totals[:3])
+    mean = tuple(total / pixels for total in totals[:3])
     variance = [
-        (n * squares - total**2) / n**2 for total, squares in zip(totals, totals[3:], strict=False)
+        (pixels * squares - total**2) / pixels**2
+        for total, squares in zip(totals, totals[3:], strict=False)
     ]
     return mean, tuple(math.sqrt(v) for v in variance)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -94,7 +95,8 @@ class ListingBuilder:
         check_name(sample.name, self.where)
         if not is_hidden(sample.name):
             self.add_class(split, sample.cls)
-            self.samples[split].append(sample)
+            # One text for a class, not one an image: there are a million.
+            self.samples[split].append(sample._replace(cls=sys.intern(sample.cls)))
 
     def add_stray(self, path: str, reason: str) -> None:
         """Note a file that belongs to no class or is no plain file."""
