@@ -36,7 +36,6 @@ def describe(plan: StudyPlan, cells: Path) -> dict[str, Any]:
         "title": plan.config.title,
         "scale": plan.scale_name,
         "baseline": plan.baseline.label,
-        "notes": plan.notes,
         "buffers_mb": max((plan.buffers_mb(cell, asked) for cell in plan.cells), default=0),
         "mem_mb": asked.mem_mb,
         "notes": plan.notes,
@@ -121,8 +120,6 @@ def show(plan: dict[str, Any]) -> None:
         console.print(f"  {key}: {', '.join(shown)}")
     for key in ("reading", "data"):
         console.print(f"  {key}: {', '.join(dict.fromkeys(v[key] for v in variants))}")
-    for note in plan["notes"]:
-        console.print(f"  note: {note}")
     if plan["buffers_mb"]:
         console.print(f"  buffers: {plan['buffers_mb']:,} MB of mem_mb {plan['mem_mb']:,}")
     for note in plan["notes"]:
