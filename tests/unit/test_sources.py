@@ -16,7 +16,7 @@ import pytest
 
 from ablation.config.dataset import Source
 from ablation.errors import DataError
-from ablation.scan import scan, source_digest
+from ablation.scan import Reading, scan, source_digest
 from ablation.sources import open_source
 
 
@@ -26,7 +26,7 @@ def opened(layout: str, path: Path, **keys):
 
 def digest(listing) -> str:
     with listing:
-        return source_digest(scan(listing, progress=False, decode=False), ())
+        return source_digest(scan(listing, progress=False, reading=Reading(decode=False)), ())
 
 
 def refused(layout: str, path: Path, **keys) -> str:
