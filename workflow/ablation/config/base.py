@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
 class Config(BaseModel):
@@ -19,6 +19,23 @@ class Config(BaseModel):
     )
 
 
+class FileConfig(Config):
+    """What a file holds. A key whose entries are all commented out is as if it were not there."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_below_a_key(cls, content: Any) -> Any:
+        if not isinstance(content, dict):
+            return content
+        return {key: v for key, v in content.items() if v is not None or not cls._has_parts(key)}
+
+    @classmethod
+    def _has_parts(cls, key: Any) -> bool:
+        """Whether a key may be left out and else holds a mapping or a list."""
+        field = cls.model_fields.get(key)
+        return field is not None and isinstance(field.default, (dict, tuple, BaseModel))
+
+
 class Technique(Config):
     """Options of one named technique; the subclass's docstring is its entry in the docs.
 
@@ -31,9 +48,9 @@ class Technique(Config):
 
 
 def _not_bool(value: Any) -> Any:
-    """YAML's `yes`, `no`, `on`, `off` are booleans; a number was meant."""
+    """True is 1 to Python; a number was meant."""
     if isinstance(value, bool):
-        raise ValueError("a number is wanted, not true/false (YAML reads yes/no/on/off so)")
+        raise ValueError("a number is wanted, not true/false")
     return value
 
 

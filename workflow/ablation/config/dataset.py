@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from .base import Config, Count, Fraction, NoBool, Whole
+from .base import Config, Count, FileConfig, Fraction, NoBool, Whole
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -128,7 +128,7 @@ class Expect(Config):
         return self
 
 
-class DatasetConfig(Config):
+class DatasetConfig(FileConfig):
     """A labelled image collection with a train and a validation split (`config/datasets/`)."""
 
     title: str

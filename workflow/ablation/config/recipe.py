@@ -15,7 +15,7 @@ from ..models.base import Model
 from ..optim import OPTIMIZERS
 from ..schedules import SCHEDULES
 from ..weights import WEIGHTS, TimmWeights
-from .base import Config, Count, Fraction, Positive, Share, Whole
+from .base import Config, Count, FileConfig, Fraction, Positive, Share, Whole
 from .resources import Otherwise
 from .units import Epochs
 
@@ -284,7 +284,7 @@ class Training(Config):
         return lr.absolute(self.batch_size) if isinstance(lr, ScaledLR) else lr
 
 
-class Described(Config):
+class Described(FileConfig):
     """Where settings come from: dotted keys with the place or the reason."""
 
     stated: dict[str, str] = {}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from .base import Config, Count, Positive
+from .base import Count, FileConfig, Positive
 from .recipe import AnyModel, AnyWeights, Compute, Measure, Share
 from .resources import Resources
 
 
-class ScaleConfig(Config):
+class ScaleConfig(FileConfig):
     """Where a study is run (`config/scales/`). What is not named stays as the recipe has it."""
 
     title: str

@@ -15,7 +15,7 @@ from pydantic import (
 
 from ..errors import nearest
 from ..metrics import COLUMN_METRICS, EPOCH_METRICS, METRICS, TIME_METRICS
-from .base import Config, Count, Fraction, NoBool, Number, Positive, Whole
+from .base import Config, Count, FileConfig, Fraction, NoBool, Number, Positive, Whole
 from .claim import Claim, Labels
 from .recipe import Described
 from .resources import Otherwise, Site
@@ -414,10 +414,10 @@ class StudyConfig(Described):
 
 
 def _listed(studies: Any) -> Any:
-    """Snakemake's `--config studies=a,b` is a text, and so is `studies: all`."""
+    """Snakemake's `--config studies=a,b` (or `"studies=a b"`) is a text, so is `studies: all`."""
     if not isinstance(studies, str):
         return studies
-    return [name.strip() for name in studies.split(",") if name.strip()]
+    return studies.replace(",", " ").split()
 
 
 _NAMES = {"type": "array", "items": {"type": "string"}}
@@ -428,7 +428,7 @@ Studies = Annotated[
 ]
 
 
-class WorkflowConfig(Config):
+class WorkflowConfig(FileConfig):
     """`config/config.yaml`: what a plain `snakemake` runs, and where data lie."""
 
     scale: str
