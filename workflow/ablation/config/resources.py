@@ -5,21 +5,22 @@ from __future__ import annotations
 from pydantic import model_validator
 
 from .base import Config, Count, Whole
+from .sbatch import Account, Constraint, GpuModel, Options, Partition, Qos
 
 
 class Site(Config):
     """Where jobs go. What is not set is left to the cluster's own default."""
 
-    partition: str | None = None
+    partition: Partition | None = None
     """Slurm's partition."""
-    account: str | None = None
+    account: Account | None = None
     """Slurm's account."""
-    qos: str | None = None
+    qos: Qos | None = None
     """Slurm's quality of service."""
-    constraint: str | None = None
+    constraint: Constraint | None = None
     """Features that a node must have, such as `a100&nvlink`."""
-    extra: str | None = None
-    """Further options of sbatch, as they are, such as `--reservation=course`."""
+    extra: Options | None = None
+    """Further options of sbatch, such as `--reservation=course`; no shell reads them."""
 
 
 class Resources(Site):
@@ -29,7 +30,7 @@ class Resources(Site):
     """CPU cores, for loader workers and compute threads."""
     gpus: Whole = 0
     """GPUs of one cell."""
-    gpu_model: str | None = None
+    gpu_model: GpuModel | None = None
     """Type of the GPU as the cluster names it, such as `a100`."""
     mem_mb: Count = 2000
     """Memory, MB. A cell that failed is tried again with twice as much, then three times."""
@@ -69,7 +70,7 @@ class Otherwise(Site):
     """As in a scale's resources."""
     gpus: Whole | None = None
     """As in a scale's resources."""
-    gpu_model: str | None = None
+    gpu_model: GpuModel | None = None
     """As in a scale's resources."""
     mem_mb: Count | None = None
     """As in a scale's resources."""
