@@ -137,7 +137,7 @@ class StudyPlan:
             if (trained / cell.id / "metrics.json").exists():
                 continue
             for key, weights in given_weights(cell.config).items():
-                if (line := weights.missing() or _other_classes(cell, key, weights)) is not None:
+                if (line := weights.missing() or _does_not_fit(cell, key, weights)) is not None:
                     lines[f"{cell.variant.label}: {key}: {line}"] = None
         return list(lines)
 
@@ -203,12 +203,15 @@ def given_weights(training: Training) -> dict[str, Weights]:
     return found
 
 
-def _other_classes(cell: Cell, key: str, weights: Weights) -> str | None:
-    """What is wrong with the classes of given weights, as far as the file itself tells."""
-    if key == "pretrained.weights" and cell.config.pretrained.head == "new":
-        return None
-    theirs, ours = weights.classes(), len(cell.dataset.lock.classes)
+def _does_not_fit(cell: Cell, key: str, weights: Weights) -> str | None:
+    """What is wrong with given weights and their classes, as far as the file itself tells."""
+    try:
+        theirs, ours = weights.classes(), len(cell.dataset.lock.classes)
+    except ConfigError as error:
+        return str(error)
     if theirs in (None, ours):
+        return None
+    if key == "pretrained.weights" and cell.config.pretrained.head == "new":
         return None
     hint = "; `head: new` gives the cell a head of its own" if key == "pretrained.weights" else ""
     return f"{weights.label} knows {theirs} classes, {cell.dataset.name} has {ours}{hint}"
