@@ -236,6 +236,58 @@ EDITS = {
     "baseline that is no variant": (
         STUDY, "baseline: {lr: 0.1}", "baseline: {lr: 0.3}",
         "{c}/studies/s.yaml: baseline: no variant is 'lr=0.3'; did you mean 'lr=0.2'?"),
+    "baseline that looks like a variant": (
+        STUDY, "baseline: {lr: 0.1}", "baseline: {lr: '0.1'}",
+        "{c}/studies/s.yaml: baseline: lr: the text '0.1' is not the number 0.1; write lr: 0.1"),
+    "baseline that looks like a variant of texts": (
+        STUDY, "[0.1, 0.2]", "['0.1', 0.2]",
+        "{c}/studies/s.yaml: baseline: lr: the number 0.1 is not the text '0.1'; write lr: '0.1'"),
+    "baseline that looks like a variant of words": (
+        STUDY, "  lr: [0.1, 0.2]\nbaseline: {lr: 0.1}",
+        "  flip_tta: [true, false]\nbaseline: {flip_tta: 'on'}",
+        "{c}/studies/s.yaml: baseline: flip_tta: the text 'on' is not the word true; "
+        "write flip_tta: true"),
+    "baseline with the end of an axis": (
+        STUDY, "  lr: [0.1, 0.2]\nbaseline: {lr: 0.1}",
+        "  optimizer.momentum: [0.1, 0.2]\nbaseline: {momentum: 0.1}",
+        "{c}/studies/s.yaml: baseline: there is no axis 'momentum'; "
+        "did you mean 'optimizer.momentum'?"),
+    "grid of millions": (
+        STUDY, "  lr: [0.1, 0.2]", "".join(
+            f"  {key}: [{', '.join(map(str, range(1, 200)))}]\n"
+            for key in ("lr", "epochs", "measure.clean_every")),
+        "{c}/studies/s.yaml: a grid of 199 x 199 x 199 points, more than 2,000 variants; leave "
+        "some out, or make several studies"),
+    "axis of thousands": (
+        STUDY, "[0.1, 0.2]", f"[{', '.join(map(str, range(1, 3001)))}]",
+        "{c}/studies/s.yaml: a grid of 3000 points, more than 2,000 variants; leave some out, "
+        "or make several studies"),
+    "rows of thousands": (
+        STUDY, "seeds: 2", f"seeds: 2\nrows: {{{', '.join(f'r{i}: {{}}' for i in range(1999))}}}",
+        "{c}/studies/s.yaml: a grid of 2 points and 1999 rows, more than 2,000 variants; leave "
+        "some out, or make several studies"),
+    "axis of thousands beside one without values": (
+        STUDY, "[0.1, 0.2]", f"[{', '.join(map(str, range(1, 3001)))}]\n  epochs: []",
+        "{c}/studies/s.yaml: a grid of 3000 x 0 points, more than 2,000 variants; leave some out, "
+        "or make several studies"),
+    "cells of thousands": (
+        STUDY, "  lr: [0.1, 0.2]\nbaseline: {lr: 0.1}\nseeds: 2",
+        f"  lr: [{', '.join(map(str, range(1, 102)))}]\nbaseline: {{lr: 1}}\nseeds: 1000",
+        "{c}/studies/s.yaml at scale z: 101 variants x 1000 seeds, more than 20,000 cells; take "
+        "fewer seeds, or make several studies"),
+    "row named by a word": (
+        STUDY, "seeds: 2", "seeds: 2\nrows: {on: {lr: 0.3}}",
+        "{c}/studies/s.yaml:10:8: on is true to some readers of YAML and text to others; write "
+        "true, or 'on' in quotes for a text"),
+    "row named by true": (
+        STUDY, "seeds: 2", "seeds: 2\nrows: {true: {lr: 0.3}}",
+        "{c}/studies/s.yaml: rows: the name true is no text; write 'true', in quotes"),
+    "row named by a number": (
+        STUDY, "seeds: 2", "seeds: 2\nrows: {1: {lr: 0.3}}",
+        "{c}/studies/s.yaml: rows: the name 1 is no text; write '1', in quotes"),
+    "key that is a number": (
+        STUDY, "seeds: 2", "seeds: 2\n5: 3",
+        "{c}/studies/s.yaml: the name 5 is no text; write '5', in quotes"),
     "published variant that is none": (
         STUDY, "seeds: 2",
         "seeds: 2\npublished: [{where: w, variant: {lr: 0.3}, value: 1, measures: last}]",

@@ -130,6 +130,13 @@ def _words(mistake: _Mistake, mistakes: list[_Mistake]) -> str:
     item, key = mistake.item, mistake.key
     kind, context, given = item["type"], item.get("ctx", {}), item["input"]
     got = f", got {_shown(given)}"
+    if kind in ("string_type", "invalid_key") and (kind == "invalid_key" or _is_key(item)):
+        above = ".".join(str(key) for key in mistake.keys[:-1])
+        name = str(given).lower() if isinstance(given, bool) else given
+        return (
+            f"{above}: ".removeprefix(": ")
+            + f"the name {name} is no text; write '{name}', in quotes"
+        )
     if kind == "extra_forbidden":
         return f"{key}: {_unknown(mistake)}"
     if kind == "union_tag_invalid":
@@ -156,6 +163,11 @@ def _words(mistake: _Mistake, mistakes: list[_Mistake]) -> str:
         message = item["msg"].removeprefix("Value error, ")
         return f"{key}: {message}" if key else message
     return f"{key}: {item['msg']}{got}"
+
+
+def _is_key(item: dict[str, Any]) -> bool:
+    """Whether the error is one of a mapping's key, and not of what stands under it."""
+    return item["loc"][-1:] == ("[key]",)
 
 
 def _unknown(mistake: _Mistake) -> str:
