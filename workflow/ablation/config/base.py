@@ -54,13 +54,43 @@ def _not_bool(value: Any) -> Any:
     return value
 
 
+def _sensible(value: float) -> float:
+    """A slip of the keyboard: no number here has a use beyond this, whatever it counts."""
+    if abs(value) > MOST:
+        raise ValueError(f"must be at most {MOST:,}, got {value:.4g}")
+    return value
+
+
+MOST = 1_000_000_000
 NoBool = BeforeValidator(_not_bool)
-Number = Annotated[float, NoBool]
-Positive = Annotated[float, NoBool, Field(gt=0)]
-NonNegative = Annotated[float, NoBool, Field(ge=0)]
+Sensible = AfterValidator(_sensible)
+Number = Annotated[float, NoBool, Sensible]
+Positive = Annotated[float, NoBool, Field(gt=0), Sensible]
+NonNegative = Annotated[float, NoBool, Field(ge=0), Sensible]
 Fraction = Annotated[float, NoBool, Field(ge=0, le=1)]
-Count = Annotated[int, NoBool, Field(ge=1)]
-Whole = Annotated[int, NoBool, Field(ge=0)]
+Percent = Annotated[float, NoBool, Field(gt=0, le=100)]
+Count = Annotated[int, NoBool, Field(ge=1), Sensible]
+Whole = Annotated[int, NoBool, Field(ge=0), Sensible]
+Seed = Annotated[int, NoBool, Field(ge=0, lt=2**53)]  # of more digits JavaScript makes another one
+WholeEpochs = Annotated[int, NoBool, Field(ge=1, le=100_000)]
+Side = Annotated[int, NoBool, Field(ge=1, le=16_384)]
+Processes = Annotated[int, NoBool, Field(ge=1, le=4096)]
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty; write what readers are to see")
+    return text
+
+
+def _one_line(text: str) -> str:
+    if len(text.strip().splitlines()) > 1 or len(text) > 200:
+        raise ValueError("a title is one line of at most 200 characters")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_said)]
+Title = Annotated[str, AfterValidator(_said), AfterValidator(_one_line)]
 
 
 def _ordered(pair: tuple[float, float]) -> tuple[float, float]:

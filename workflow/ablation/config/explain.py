@@ -154,15 +154,21 @@ def _words(mistake: _Mistake, mistakes: list[_Mistake]) -> str:
         return f"{key}: wants {' or '.join(wanted)}{got}"
     if kind in _LIMITS:
         limit, word = _LIMITS[kind]
-        return f"{key}: must be {word} {context[limit]:g}{got}"
+        return f"{key}: must be {word} {_number(context[limit])}{got}"
     if kind == "finite_number":
         return f"{key}: must be finite{got}"
+    if kind == "too_long":
+        return f"{key}: wants at most {context['max_length']:,} value(s)"
     if kind == "too_short":
         return f"{key}: wants at least {context['min_length']} value(s){got}"
     if kind == "value_error":
         message = item["msg"].removeprefix("Value error, ")
         return f"{key}: {message}" if key else message
     return f"{key}: {item['msg']}{got}"
+
+
+def _number(limit: float) -> str:
+    return f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
 
 
 def _is_key(item: dict[str, Any]) -> bool:
