@@ -156,3 +156,13 @@ def test_what_is_sensible_is_taken():
         "resources": {"cpus": 512, "gpus": 64, "mem_mb": 12_000_000, "runtime": 43_200},
     }
     assert validate(ScaleConfig, scale, "z").resources.mem_mb == 12_000_000
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "x/" * 600, "a\nb", " "])
+def test_a_path_is_one(path):
+    for key in ("data_paths", "media"):
+        with pytest.raises(ConfigError, match=key):
+            check_workflow({"scale": "demo", "studies": ["s"], key: {"a": path}})
+    with pytest.raises(ConfigError, match="source.path: "):
+        source = {"layout": "folder", "path": path}
+        validate(DatasetConfig, {"title": "t", "source": source}, "d")

@@ -325,6 +325,13 @@ EDITS = {
         STUDY, "seeds: 2", "seeds: 2\nassumed: {schedule.warmup: none is mentioned}",
         "{c}/studies/s.yaml: assumed: 'schedule.warmup' is no setting; "
         "did you mean 'schedule.warmup_start'?"),
+    "a value of any length": (
+        STUDY, "baseline: {lr: 0.1}", f"baseline: {{lr: {'x' * 5000}}}",
+        f"{{c}}/studies/s.yaml: baseline: no variant is 'lr={'x' * 5000}"),
+    "a figure whose name is none of a file": (
+        STUDY, "seeds: 2", described(f"{{{'é' * 60}: {{kind: curves, title: x}}}}"),
+        f"{{c}}/studies/s.yaml: figures: '{'é' * 20}...' becomes a file name: at most 100 "
+        "characters"),
     # -- YAML
     "key given twice": (
         RECIPE, "lr: 0.1\n", "lr: 0.1\nlr: 0.2\n",
@@ -364,6 +371,8 @@ FILES = {
 
 # (study, scale, message)
 NAMES = {
+    "a long name": ("s" * 300, "z", f"there is no '{'s' * 300}' in {{c}}/studies; a name has at "
+                                    "most 100 characters"),
     "unknown study": ("ss", "z", "there is no 'ss' in {c}/studies; did you mean 's'?"),
     "study as a path": ("../studies/s", "z", "there is no '../studies/s' in {c}/studies; " + PLAIN),
     "unknown scale": ("s", "zz", "there is no 'zz' in {c}/scales; did you mean 'z'?"),
@@ -408,7 +417,10 @@ def test_a_wrong_value_is_named(folder, case):
     if case == "a scale makes two points equal":
         configs.edit(folder / STUDY, "lr: [0.1, 0.2]", "img_size: [28, 32]")
     configs.edit(folder / file, old, new)
-    assert message(folder) == expected.format(c=folder)
+    expected = expected.format(c=folder)
+    if len(expected) > ConfigError.longest:
+        expected = f"{expected[: ConfigError.longest]} ..."
+    assert message(folder) == expected
 
 
 @pytest.mark.parametrize("case", FILES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -89,7 +90,16 @@ def _one_line(text: str) -> str:
     return text
 
 
+def _may_be_a_path(text: str) -> str:
+    if len(text.encode()) > 1000 or any(len(part.encode()) > 255 for part in text.split("/")):
+        raise ValueError("is longer than a path can be")
+    if any(unicodedata.category(character) in ("Cc", "Cf") for character in text):
+        raise ValueError(f"a path has no control characters, got {text!r}")
+    return text
+
+
 Text = Annotated[str, AfterValidator(_said)]
+PathText = Annotated[Text, AfterValidator(_may_be_a_path)]
 Title = Annotated[str, AfterValidator(_said), AfterValidator(_one_line)]
 
 

@@ -12,8 +12,8 @@ from .base import (
     FileConfig,
     Fraction,
     NoBool,
+    PathText,
     Processes,
-    Text,
     Title,
     Whole,
 )
@@ -30,11 +30,11 @@ class Source(Config):
     """How the images lie: `folder` is `{split}/{class}/{image}`; `tar` is a (compressed) tar of
     such a tree; `imagenet_tars` the official train and validation tars with the devkit;
     `kaggle_imagenet` the tree that Kaggle ships."""
-    path: Text
+    path: PathText
     """The folder or tar. `data_paths` in config.yaml overrides it for one site."""
-    train: str = "train"
+    train: PathText = "train"
     """Name of the training split's folder (layouts folder and tar)."""
-    val: str = "val"
+    val: PathText = "val"
     """Name of the validation split's folder (layouts folder and tar)."""
     end_mark: Literal["required", "optional"] = "required"
     """Whether a tar must end with its end mark (two blocks of zeros). Without one a tar that was

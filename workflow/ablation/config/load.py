@@ -20,6 +20,7 @@ from .study import StudyConfig, WorkflowConfig
 
 M = TypeVar("M", bound=BaseModel)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+NAME_LENGTH = 100
 
 
 def validate(model: type[M], content: Any, where: str) -> M:
@@ -42,11 +43,14 @@ def find(config_dir: Path, folder: str, name: str, where: str = "") -> Path:
     """
     here = Path(config_dir) / folder
     path = here / f"{name}.yaml"
-    if NAME.fullmatch(str(name)) and path.is_file():
+    plain = NAME.fullmatch(str(name)) is not None
+    if plain and len(name) <= NAME_LENGTH and path.is_file():
         return path
     said = f"{where}: there is no '{name}' in" if where else f"there is no '{name}' in"
-    if not NAME.fullmatch(str(name)):
+    if not plain:
         hint = "; a name has letters, digits, - and _ only"
+    elif len(name) > NAME_LENGTH:
+        hint = f"; a name has at most {NAME_LENGTH} characters"
     else:
         hint = nearest(str(name), [p.stem for p in here.glob("*.yaml") if p.is_file()])
     raise ConfigError(f"{said} {here}{hint}")

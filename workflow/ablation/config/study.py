@@ -21,6 +21,7 @@ from .base import (
     Fraction,
     NoBool,
     Number,
+    PathText,
     Percent,
     Positive,
     Processes,
@@ -355,6 +356,8 @@ class StudyConfig(Described):
     @classmethod
     def _plain_file_names(cls, figures: dict[str, Figure]) -> dict[str, Figure]:
         for name in figures:
+            if len(name.encode()) > 100:
+                raise ValueError(f"'{name[:20]}...' becomes a file name: at most 100 characters")
             if not name.replace("_", "").replace("-", "").isalnum():
                 raise ValueError(f"'{name}' becomes a file name: letters, digits, - and _ only")
         return figures
@@ -474,9 +477,9 @@ class WorkflowConfig(FileConfig):
     studies: Studies
     """Names of files in `config/studies/`, in the order of the report; `all` for every one. Those
     that a scale cannot carry are listed with their reason."""
-    data_paths: dict[str, Text] = {}
+    data_paths: dict[str, PathText] = {}
     """Dataset -> where its images lie at this site, instead of the path in its YAML."""
-    media: dict[str, Text] = {"shared": "results/data"}
+    media: dict[str, PathText] = {"shared": "results/data"}
     """Medium -> folder on it, for studies of the kind `loader`: betons are copied below it and
     stay there. `$NAME` in a folder is the job's environment variable."""
     loader_workers: Annotated[int, NoBool, Field(ge=0, le=4096)] = 0
