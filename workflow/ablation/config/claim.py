@@ -472,7 +472,7 @@ class Claim(Config):
     elsewhere: str = ""
     """Why it cannot be tested at other scales."""
     seeds: Annotated[int, NoBool, Field(ge=2, le=1000)] = 5
-    """With fewer pairs of runs the verdict is inconclusive."""
+    """With fewer pairs of runs the verdict is inconclusive; a study has so many seeds at least."""
     note: str = ""
     """How the document's words were read."""
 
