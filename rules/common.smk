@@ -1,16 +1,10 @@
 # What the rules share: the plan, and where things lie. Planning is pure and takes no torch; a
 # mistake in a configuration file ends here, in one line, before any job starts.
 import shlex
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 
 from ablation.config.load import check_workflow, find, study_names
-from ablation.errors import UserError
 from ablation.grid import Planner
 from ablation.identity import digest
-from snakemake.exceptions import WorkflowError
 
 try:
     SETTINGS = check_workflow(config)

@@ -131,7 +131,8 @@ PARTS: dict[str, dict[str, type[BaseModel]]] = {
 INTRO = {
     "config": (
         "`config/config.yaml` says what a plain `snakemake` runs. "
-        "`snakemake --config scale=smoke studies=a,b` overrides it for one call."
+        "`snakemake --config scale=smoke studies=a,b` overrides it for one call "
+        "(no space after the comma)."
     ),
     "dataset": (
         "`config/datasets/NAME.yaml`; the complete commented example is "

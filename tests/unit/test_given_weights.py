@@ -171,6 +171,30 @@ def test_a_teacher_of_other_classes_is_found_before_any_job(
         assert found.missing_files(tmp_path) == []
 
 
+HEADERS = {
+    "long": (5 * 1024**2, b"{}", "the list of its tensors has 5,242,880 bytes, more than the 4,19"),
+    "nested": (4 * 1024**2, b"[" * 1024**2, None),  # told when it is loaded
+    "a list": (100, b"[]", None),
+    "a text in place of a tensor": (100, b'{"head.weight": "x"}', None),
+}
+
+
+@pytest.mark.parametrize("case", HEADERS)
+@pytest.mark.parametrize("head", ["keep", "new"])
+def test_a_hostile_header_takes_no_memory_and_is_no_traceback(
+    folder: Path, tmp_path: Path, monkeypatch, case: str, head: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    length, start, said = HEADERS[case]
+    content = length.to_bytes(8, "little") + start + b" " * (length - len(start)) + b"0"
+    (tmp_path / "a.safetensors").write_bytes(content)
+    weights = f"{{name: file, path: a.safetensors, sha256: {'a' * 64}}}"
+    add(folder, f"pretrained: {{weights: {weights}, head: {head}}}\n")
+    lines = plan(folder).missing_files(tmp_path)
+    assert len(lines) == (2 if said else 0)
+    assert all(f"pretrained.weights: a.safetensors: {said}" in line for line in lines)
+
+
 def test_a_start_of_other_classes_wants_a_new_head(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -105,6 +105,60 @@ def test_a_file_of_something_else(tmp_path: Path, content: object, said: str) ->
         read_weights(tmp_path / "w.pt")
 
 
+UNUSUAL = {
+    "meta": (lambda: torch.ones(2, device="meta"), "a meta tensor, a shape without numbers"),
+    "sparse": (lambda: torch.eye(2).to_sparse(), "a sparse or nested tensor"),
+    "compressed": (lambda: torch.eye(2).to_sparse_csr(), "a sparse or nested tensor"),
+    "quantized": (lambda: torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8),
+                  "a quantized tensor"),
+    "complex": (lambda: torch.ones(2, dtype=torch.complex64), "of the type complex64"),
+    "eight bits": (lambda: torch.ones(2).to(torch.float8_e4m3fn), "of the type float8_e4m3fn"),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", UNUSUAL)
+def test_an_unusual_kind_of_tensor_is_refused(tmp_path: Path, kind: str) -> None:
+    make, said = UNUSUAL[kind]
+    torch.save({"a": torch.ones(1), "w": make()}, tmp_path / "w.pt")
+    with pytest.raises(UserError) as caught:
+        read_weights(tmp_path / "w.pt")
+    assert str(caught.value) == (
+        f"{tmp_path / 'w.pt'}: 'w' is {said}; write the state_dict() of a plain model in float32, "
+        "float16 or bfloat16"
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_floats_of_another_width_are_taken(dtype: torch.dtype) -> None:
+    state = {k: v.to(dtype) if v.is_floating_point() else v
+             for k, v in network(3).state_dict().items()}  # fmt: skip
+    child = network(3, seed=1)
+    load_start(child, state, head="keep", classes=3, where="w.pt")
+    assert torch.equal(child.state_dict()["0.0.weight"], state["0.0.weight"].float())
+
+
+def test_whole_numbers_are_no_weights() -> None:
+    """As of a file for 8-bit inference: cast, they would be weights of another scale."""
+    state = dict(network(3).state_dict())
+    state["0.0.weight"] = (100 * state["0.0.weight"]).to(torch.int8)
+    with pytest.raises(
+        UserError, match=r"'0\.0\.weight' is of int8 there and of float32 in the mod"
+    ):
+        load_start(network(3), state, head="keep", classes=3, where="w.pt")
+
+
+def test_a_list_of_tensors_that_is_too_long_is_not_loaded(tmp_path: Path) -> None:
+    long_header(tmp_path / "w.safetensors", 5 * 1024**2)
+    with pytest.raises(UserError, match="the list of its tensors has 5,242,880 bytes, more than"):
+        read_weights(tmp_path / "w.safetensors")
+
+
+def long_header(path: Path, length: int) -> None:
+    """A file that is one long header, of nothing but spaces."""
+    path.write_bytes(length.to_bytes(8, "little") + b"{}" + b" " * (length - 2) + b"0")
+
+
 # -- starting from them ----------------------------------------------------------------------------
 
 

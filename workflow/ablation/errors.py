@@ -15,6 +15,14 @@ class UserError(Exception):
 class ConfigError(UserError):
     """A configuration file is wrong: names the file, the key and the nearest valid name."""
 
+    longest = 1000
+    """Characters of a line: a value of the file that it repeats may be of any length."""
+
+    def __init__(self, message: str) -> None:
+        lines = message.split("\n")
+        short = [x if len(x) <= self.longest else f"{x[: self.longest]} ..." for x in lines]
+        super().__init__("\n".join(short))
+
 
 class NotAtScale(ConfigError):
     """A study that its own file says a scale cannot carry: no mistake, it is not run there."""

@@ -36,6 +36,8 @@ from .weights import OtherCell
 __all__ = ["Cell", "Dataset", "Planner", "StudyPlan", "Variant", "format_value", "given_weights"]
 
 _WEIGHT_FILES = (".pt", ".pth", ".bin", ".safetensors")
+# Of one study. Snakemake takes 2 ms a job to look at it.
+MOST_CELLS = 20_000
 # Above this many bytes of pixels a dataset is streamed: memory of a job is a few GB.
 RESIDENT_BYTES = 2 * 1024**3
 
@@ -56,6 +58,12 @@ class Planner:
         self._check_carried(study, scale)
         outline = self._outline(study, scale)
         seeds = outline.config.seed_list(scale)[: outline.scale.max_seeds]
+        if len(outline.variants) * len(seeds) > MOST_CELLS:
+            raise ConfigError(
+                f"{self.config_dir / 'studies' / study}.yaml at scale {scale}: "
+                f"{len(outline.variants)} variants x {len(seeds)} seeds, more than "
+                f"{MOST_CELLS:,} cells; take fewer seeds, or make several studies"
+            )
         cells = tuple(self._cell(outline, v, seed) for v in outline.variants for seed in seeds)
         self._refuse_same_cells(outline, cells)
         return replace(outline, cells=cells)

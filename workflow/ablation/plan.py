@@ -139,7 +139,7 @@ class StudyPlan:
             if (trained / cell.id / "metrics.json").exists():
                 continue
             for key, weights in given_weights(cell.config).items():
-                line = weights.missing() or _other_classes(cell, key, weights)
+                line = _wanting(cell, key, weights)
                 if line is not None:
                     lines[f"{cell.variant.label}: {key}: {line}"] = None
         return list(lines)
@@ -240,11 +240,16 @@ def _keeps_classes(cell: Cell, key: str) -> bool:
     return key != "pretrained.weights" or cell.config.pretrained.head != "new"
 
 
-def _other_classes(cell: Cell, key: str, weights: Weights) -> str | None:
-    """What is wrong with the classes of given weights, as far as the file itself tells."""
+def _wanting(cell: Cell, key: str, weights: Weights) -> str | None:
+    """What is wrong with given weights and their classes, as far as the file itself tells."""
+    if (missing := weights.missing()) is not None:
+        return missing
+    try:
+        theirs, ours = weights.classes(), len(cell.dataset.lock.classes)
+    except ConfigError as error:
+        return str(error)
     if not _keeps_classes(cell, key):
         return None
-    theirs, ours = weights.classes(), len(cell.dataset.lock.classes)
     if theirs in (None, ours):
         return other_order(weights, cell.dataset.lock.classes)
     hint = "; `head: new` gives the cell a head of its own" if key == "pretrained.weights" else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 from .config.load import validate
@@ -12,6 +13,9 @@ from .config.study import LoaderTest, StudyConfig
 from .errors import ConfigError, nearest
 from .overrides import at_scale, override
 from .plan import Variant
+
+# Planning takes 3 ms a variant, and a table of so many rows is read by nobody.
+MOST_VARIANTS = 2000
 
 
 def variants_of(
@@ -42,6 +46,7 @@ def variants_of(
 
 def _points(study: StudyConfig, where: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """(axes, overrides) of every point of the grid and every named row."""
+    _refuse_too_many(study, where)
     points = []
     if study.grid:
         axes = [
@@ -54,6 +59,20 @@ def _points(study: StudyConfig, where: str) -> list[tuple[dict[str, Any], dict[s
     for name, changes in study.rows.items():
         points.append(({"row": name}, changes))
     return points or [({"row": "recipe"}, {})]  # a range test of the recipe as it is
+
+
+def _refuse_too_many(study: StudyConfig, where: str) -> None:
+    """By their number, before one of them is made: a product grows beyond any memory."""
+    lengths = [len(values) for values in study.grid.values()]
+    # An axis without values is told later, and hides none that is too long.
+    points = math.prod(max(1, length) for length in lengths) if lengths else 0
+    if points + len(study.rows) > MOST_VARIANTS:
+        parts = [f"a grid of {' x '.join(map(str, lengths))} points"] if lengths else []
+        said = " and ".join([*parts, *([f"{len(study.rows)} rows"] if study.rows else [])])
+        raise ConfigError(
+            f"{where}: {said}, more than {MOST_VARIANTS:,} variants; leave some out, or make "
+            "several studies"
+        )
 
 
 def _named_values(key: str, values: list | dict, where: str) -> list[tuple[Any, Any]]:
@@ -94,9 +113,35 @@ def match(variants: tuple[Variant, ...], labels: dict[str, Any], where: str) -> 
     found = [v for v in variants if v.axes == labels]
     if not found:
         label = _label(labels)
+        for variant in variants:
+            if variant.label == label:
+                raise ConfigError(f"{where}: {_not_quite(labels, variant.axes)}")
         hint = nearest(label, [v.label for v in variants])
         raise ConfigError(f"{where}: no variant is '{label}'{hint}")
     return found[0]
+
+
+def _not_quite(labels: dict[str, Any], axes: dict[str, Any]) -> str:
+    """In what labels differ from those of a variant that looks the same."""
+    for key, value in labels.items():
+        if key not in axes:
+            hint = nearest(key, axes)
+            return f"there is no axis '{key}'{hint}"
+        if value != axes[key]:
+            return (
+                f"{key}: {_as_yaml(value)} is not {_as_yaml(axes[key])}; write {key}: "
+                + (_as_yaml(axes[key]).split(" ", 2)[-1])
+            )
+    return f"the axis '{next(key for key in axes if key not in labels)}' is missing"
+
+
+def _as_yaml(value: Any) -> str:
+    """A value of an axis with its kind, as a file has it."""
+    if isinstance(value, str):
+        return f"the text '{value}'"
+    if isinstance(value, bool):
+        return f"the word {str(value).lower()}"
+    return f"the number {value}" if isinstance(value, (int, float)) else f"the value {value}"
 
 
 def check_described(

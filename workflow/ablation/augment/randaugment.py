@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from ..config.base import Count, Fraction, NonNegative
+from ..config.base import Fraction, NoBool, NonNegative
 from ..data.draws import Draws
 from .base import Colour, Policy
 
@@ -93,7 +93,7 @@ class RandAugment(Policy):
     """
 
     name: Literal["randaugment"] = "randaugment"
-    n: Count = 2
+    n: Annotated[int, NoBool, Field(ge=1, le=100)] = 2
     """Layers: operations drawn for an image, one after the other."""
     m: Annotated[NonNegative, Field(le=10)] = 9
     """Magnitude, 0 to 10."""

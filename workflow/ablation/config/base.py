@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
 class Config(BaseModel):
@@ -19,6 +20,23 @@ class Config(BaseModel):
     )
 
 
+class FileConfig(Config):
+    """What a file holds. A key whose entries are all commented out is as if it were not there."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_below_a_key(cls, content: Any) -> Any:
+        if not isinstance(content, dict):
+            return content
+        return {key: v for key, v in content.items() if v is not None or not cls._has_parts(key)}
+
+    @classmethod
+    def _has_parts(cls, key: Any) -> bool:
+        """Whether a key may be left out and else holds a mapping or a list."""
+        field = cls.model_fields.get(key)
+        return field is not None and isinstance(field.default, (dict, tuple, BaseModel))
+
+
 class Technique(Config):
     """Options of one named technique; the subclass's docstring is its entry in the docs.
 
@@ -31,19 +49,58 @@ class Technique(Config):
 
 
 def _not_bool(value: Any) -> Any:
-    """YAML's `yes`, `no`, `on`, `off` are booleans; a number was meant."""
+    """True is 1 to Python; a number was meant."""
     if isinstance(value, bool):
-        raise ValueError("a number is wanted, not true/false (YAML reads yes/no/on/off so)")
+        raise ValueError("a number is wanted, not true/false")
     return value
 
 
+def _sensible(value: float) -> float:
+    """A slip of the keyboard: no number here has a use beyond this, whatever it counts."""
+    if abs(value) > MOST:
+        raise ValueError(f"must be at most {MOST:,}, got {value:.4g}")
+    return value
+
+
+MOST = 1_000_000_000
 NoBool = BeforeValidator(_not_bool)
-Number = Annotated[float, NoBool]
-Positive = Annotated[float, NoBool, Field(gt=0)]
-NonNegative = Annotated[float, NoBool, Field(ge=0)]
+Sensible = AfterValidator(_sensible)
+Number = Annotated[float, NoBool, Sensible]
+Positive = Annotated[float, NoBool, Field(gt=0), Sensible]
+NonNegative = Annotated[float, NoBool, Field(ge=0), Sensible]
 Fraction = Annotated[float, NoBool, Field(ge=0, le=1)]
-Count = Annotated[int, NoBool, Field(ge=1)]
-Whole = Annotated[int, NoBool, Field(ge=0)]
+Percent = Annotated[float, NoBool, Field(gt=0, le=100)]
+Count = Annotated[int, NoBool, Field(ge=1), Sensible]
+Whole = Annotated[int, NoBool, Field(ge=0), Sensible]
+Seed = Annotated[int, NoBool, Field(ge=0, lt=2**53)]  # of more digits JavaScript makes another one
+WholeEpochs = Annotated[int, NoBool, Field(ge=1, le=100_000)]
+Side = Annotated[int, NoBool, Field(ge=1, le=16_384)]
+Processes = Annotated[int, NoBool, Field(ge=1, le=4096)]
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty; write what readers are to see")
+    return text
+
+
+def _one_line(text: str) -> str:
+    if len(text.strip().splitlines()) > 1 or len(text) > 200:
+        raise ValueError("a title is one line of at most 200 characters")
+    return text
+
+
+def _may_be_a_path(text: str) -> str:
+    if len(text.encode()) > 1000 or any(len(part.encode()) > 255 for part in text.split("/")):
+        raise ValueError("is longer than a path can be")
+    if any(unicodedata.category(character) in ("Cc", "Cf") for character in text):
+        raise ValueError(f"a path has no control characters, got {text!r}")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_said)]
+PathText = Annotated[Text, AfterValidator(_may_be_a_path)]
+Title = Annotated[str, AfterValidator(_said), AfterValidator(_one_line)]
 
 
 def _ordered(pair: tuple[float, float]) -> tuple[float, float]:

@@ -6,13 +6,14 @@ tests them. What decides, and how: inference.py.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from ..errors import nearest
 from ..metrics import EPOCH_METRICS, METRICS, RUN_METRICS, TIME_METRICS
-from .base import Config, Count, NoBool, NonNegative, Number, Positive
+from .base import Config, Count, NoBool, NonNegative, Number, Percent, Positive, Text, Title
 
 Labels = dict[str, Any]
 """Which variant: axis -> its value as the grid has it; or `{row: name}` for a named row."""
@@ -26,7 +27,7 @@ def _ordered(pair: tuple[int, int]) -> tuple[int, int]:
 
 Epochs = Annotated[tuple[Count, Count], AfterValidator(_ordered)]
 """First and last epoch of a window, from 1, in the document's epochs."""
-Threshold = Positive | dict[str, Positive]
+Threshold = Percent | dict[str, Percent]
 
 
 # ---- measures: one number of a run ---------------------------------------------------------------
@@ -269,7 +270,24 @@ class Part(Config):
     """At which of the claim's scales this part is asked; at all of them if none is named."""
 
 
-class Superiority(Part):
+# Beyond these no difference lies: of two accuracies, of two shares.
+_WIDEST = {"points": 100, "share of runs": 1}
+
+
+class Compared(Part):
+    """A part with a margin, or a number, in units of its measure."""
+
+    @model_validator(mode="after")
+    def _in_reach(self) -> Compared:
+        unit = self.measure.unit()[0]
+        for key in ("margin", "value"):
+            number = getattr(self, key, 0)
+            if abs(number) > _WIDEST.get(unit, math.inf):
+                raise ValueError(f"{key}: {number:g} is out of reach in {unit}")
+        return self
+
+
+class Superiority(Compared):
     """Each pair's difference exceeds the margin in the direction."""
 
     kind: Literal["superiority"]
@@ -303,7 +321,7 @@ class Superiority(Part):
         return self
 
 
-class Equivalence(Part):
+class Equivalence(Compared):
     """Each pair's difference lies within the margin, by two one-sided tests. A claim of no
     difference is never supported by a large p."""
 
@@ -314,11 +332,11 @@ class Equivalence(Part):
     """Several: all must hold."""
     margin: Positive
     """A difference smaller than this counts as none, in units of the measure; set beforehand."""
-    why: str
+    why: Text
     """Where the margin comes from."""
 
 
-class NonInferiority(Part):
+class NonInferiority(Compared):
     """Each pair's variant is not worse than the other by the margin."""
 
     kind: Literal["noninferiority"]
@@ -330,11 +348,11 @@ class NonInferiority(Part):
     """Which way is better."""
     margin: Positive
     """A disadvantage smaller than this counts as none; set beforehand."""
-    why: str
+    why: Text
     """Where the margin comes from."""
 
 
-class Interaction(Part):
+class Interaction(Compared):
     """The first pair's difference exceeds the second's: a difference of differences."""
 
     kind: Literal["interaction"]
@@ -352,7 +370,7 @@ class Interaction(Part):
     """Where a margin above zero comes from."""
 
 
-class Level(Part):
+class Level(Compared):
     """Each variant's own value against a number."""
 
     kind: Literal["threshold"]
@@ -425,7 +443,7 @@ class Ranking(Part):
     them if none is given."""
     above: Annotated[float, NoBool, Field(ge=-1, lt=1)]
     """The correlation that must be exceeded."""
-    why: str
+    why: Text
     """Where that number comes from."""
 
 
@@ -453,8 +471,8 @@ class Claim(Config):
     """Scales at which the comparison means something."""
     elsewhere: str = ""
     """Why it cannot be tested at other scales."""
-    seeds: Annotated[int, NoBool, Field(ge=2)] = 5
-    """With fewer pairs of runs the verdict is inconclusive."""
+    seeds: Annotated[int, NoBool, Field(ge=2, le=1000)] = 5
+    """With fewer pairs of runs the verdict is inconclusive; a study has so many seeds at least."""
     note: str = ""
     """How the document's words were read."""
 
@@ -475,9 +493,9 @@ class Claim(Config):
 class Entry(Config):
     """A claim of a document, in our own words."""
 
-    place: str
+    place: Text
     """Section, figure or table."""
-    says: str
+    says: Text
     """One sentence."""
     untested: str = ""
     """Why no study can test it, where none can."""
@@ -487,7 +505,7 @@ class Document(Config):
     """A source document and its claims. Their number is the family of its verdicts: fixed, so that
     another study changes no verdict."""
 
-    title: str
+    title: Title
     claims: dict[Count, Entry]
     """Number -> claim."""
 

@@ -6,10 +6,22 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from .base import Config, Count, Fraction, NoBool, Whole
+from .base import (
+    Config,
+    Count,
+    FileConfig,
+    Fraction,
+    NoBool,
+    PathText,
+    Processes,
+    Title,
+    Whole,
+)
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Byte = Annotated[int, NoBool, Field(ge=0, le=255)]
+Pixels = Annotated[int, NoBool, Field(ge=1, le=10**15)]
+Level = Annotated[float, NoBool, Field(ge=0, le=255)]
 
 
 class Source(Config):
@@ -19,11 +31,11 @@ class Source(Config):
     """How the images lie: `folder` is `{split}/{class}/{image}`; `tar` is a (compressed) tar of
     such a tree; `imagenet_tars` the official train and validation tars with the devkit;
     `kaggle_imagenet` the tree that Kaggle ships."""
-    path: str
+    path: PathText
     """The folder or tar. `data_paths` in config.yaml overrides it for one site."""
-    train: str = "train"
+    train: PathText = "train"
     """Name of the training split's folder (layouts folder and tar)."""
-    val: str = "val"
+    val: PathText = "val"
     """Name of the validation split's folder (layouts folder and tar)."""
     end_mark: Literal["required", "optional"] = "required"
     """Whether a tar must end with its end mark (two blocks of zeros). Without one a tar that was
@@ -55,7 +67,7 @@ class Writer(Config):
 
     write_mode: Literal["raw", "jpg", "smart", "proportion"] = "raw"
     """`raw` pixels, `jpg`, `smart` (jpg above `smart_threshold` bytes) or `proportion`."""
-    max_resolution: Count | None = None
+    max_resolution: Annotated[int, NoBool, Field(ge=1, le=65_500)] | None = None
     """Longest side in pixels; a larger image is shrunk to it. None keeps the size."""
     jpeg_quality: Annotated[int, NoBool, Field(ge=1, le=100)] = 90
     """Quality of the stored JPEGs."""
@@ -129,10 +141,10 @@ class Expect(Config):
         return self
 
 
-class DatasetConfig(Config):
+class DatasetConfig(FileConfig):
     """A labelled image collection with a train and a validation split (`config/datasets/`)."""
 
-    title: str
+    title: Title
     """Name for readers."""
     source: Source
     writer: Writer = Writer()
@@ -145,7 +157,7 @@ class DatasetConfig(Config):
     """False for grey images, as the report then says: techniques that change colours do nothing."""
     expect: Expect = Expect()
     """Known counts: a lock that differs is refused, unless it was made with `--accept-counts`."""
-    num_workers: Count | None = None
+    num_workers: Processes | None = None
     """Processes that read and write; None for all CPUs of the job. Changes no result."""
     licence: str = ""
     """Licence and origin, shown in the report."""
@@ -156,17 +168,17 @@ class SplitLock(Config):
 
     images: Count
     """Number of images, without the rejected ones."""
-    per_class: tuple[int, ...]
+    per_class: tuple[Whole, ...]
     """Number of images of each class, in the order of `classes`."""
     class_digests: tuple[str, ...] = ()
     """Eight digits of the digest of each class's files, to say *where* a source differs."""
-    min_size: tuple[int, int]
+    min_size: tuple[Count, Count]
     """Smallest height and smallest width, pixels, in the source."""
-    max_size: tuple[int, int]
+    max_size: tuple[Count, Count]
     """Largest height and largest width, pixels, in the source."""
-    pixels: int
+    pixels: Pixels
     """Sum of height x width over the images."""
-    max_pixels: int | None = None
+    max_pixels: Pixels | None = None
     """Largest height x width of one image; left out where all images have one size."""
 
 
@@ -198,9 +210,9 @@ class DatasetLock(Config):
     classes: tuple[str, ...]
     train: SplitLock
     val: SplitLock
-    mean: tuple[float, float, float]
+    mean: tuple[Level, Level, Level]
     """Mean of each channel over all pixels of the training set, in [0, 255]."""
-    std: tuple[float, float, float]
+    std: tuple[Level, Level, Level]
     """Standard deviation of each channel over all pixels of the training set, in [0, 255]."""
     accepted: tuple[str, ...] = ()
     """Counts that differ from the dataset's `expect` and were accepted with `--accept-counts`."""

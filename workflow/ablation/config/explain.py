@@ -130,6 +130,13 @@ def _words(mistake: _Mistake, mistakes: list[_Mistake]) -> str:
     item, key = mistake.item, mistake.key
     kind, context, given = item["type"], item.get("ctx", {}), item["input"]
     got = f", got {_shown(given)}"
+    if kind in ("string_type", "invalid_key") and (kind == "invalid_key" or _is_key(item)):
+        above = ".".join(str(key) for key in mistake.keys[:-1])
+        name = str(given).lower() if isinstance(given, bool) else given
+        return (
+            f"{above}: ".removeprefix(": ")
+            + f"the name {name} is no text; write '{name}', in quotes"
+        )
     if kind == "extra_forbidden":
         return f"{key}: {_unknown(mistake)}"
     if kind == "union_tag_invalid":
@@ -147,15 +154,26 @@ def _words(mistake: _Mistake, mistakes: list[_Mistake]) -> str:
         return f"{key}: wants {' or '.join(wanted)}{got}"
     if kind in _LIMITS:
         limit, word = _LIMITS[kind]
-        return f"{key}: must be {word} {context[limit]:g}{got}"
+        return f"{key}: must be {word} {_number(context[limit])}{got}"
     if kind == "finite_number":
         return f"{key}: must be finite{got}"
+    if kind == "too_long":
+        return f"{key}: wants at most {context['max_length']:,} value(s)"
     if kind == "too_short":
         return f"{key}: wants at least {context['min_length']} value(s){got}"
     if kind == "value_error":
         message = item["msg"].removeprefix("Value error, ")
         return f"{key}: {message}" if key else message
     return f"{key}: {item['msg']}{got}"
+
+
+def _number(limit: float) -> str:
+    return f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
+
+
+def _is_key(item: dict[str, Any]) -> bool:
+    """Whether the error is one of a mapping's key, and not of what stands under it."""
+    return item["loc"][-1:] == ("[key]",)
 
 
 def _unknown(mistake: _Mistake) -> str:

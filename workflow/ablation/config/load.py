@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from ..errors import ConfigError, nearest
@@ -17,66 +15,12 @@ from .dataset import DatasetConfig, DatasetLock
 from .explain import explain
 from .recipe import RecipeConfig
 from .scale import ScaleConfig
+from .strict import read_json, read_yaml
 from .study import StudyConfig, WorkflowConfig
 
 M = TypeVar("M", bound=BaseModel)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """YAML's safe subset; numbers like 1e-3 are numbers, a key given twice is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                raise _refused("merge keys (<<) are not read; write the keys out", key_node)
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, (dict, list)) or key in seen:
-                said = "is no plain key" if isinstance(key, (dict, list)) else "stands here twice"
-                raise _refused(f"key '{key}' {said}", key_node)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _refused(why: str, node: yaml.Node) -> yaml.YAMLError:
-    return yaml.constructor.ConstructorError(None, None, why, node.start_mark)
-
-
-def _no_tags(_loader: _Loader, node: yaml.Node) -> None:
-    """Nothing in a file chooses a Python type: a tag is refused, whatever it names."""
-    shown = node.tag.replace("tag:yaml.org,2002:", "!!")
-    raise _refused(f"the tag {shown} is refused; write plain values", node)
-
-
-_Loader.add_constructor(None, _no_tags)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+0123456789."),
-)
-
-
-def read_yaml(path: Path) -> Any:
-    """The plain content of a YAML file; ConfigError with line and column when it is none."""
-    try:
-        return yaml.load(_read_text(path), Loader=_Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
-        problem = getattr(error, "problem", None) or " ".join(str(error).split())
-        raise ConfigError(f"{place}: {problem}") from None
-    except (ValueError, TypeError, RecursionError) as error:  # the 45th of May, 5,000 digits
-        raise ConfigError(f"{path}: cannot be read as YAML ({error})") from None
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text ({error.reason})") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
+NAME_LENGTH = 100
 
 
 def validate(model: type[M], content: Any, where: str) -> M:
@@ -99,11 +43,14 @@ def find(config_dir: Path, folder: str, name: str, where: str = "") -> Path:
     """
     here = Path(config_dir) / folder
     path = here / f"{name}.yaml"
-    if NAME.fullmatch(str(name)) and path.is_file():
+    plain = NAME.fullmatch(str(name)) is not None
+    if plain and len(name) <= NAME_LENGTH and path.is_file():
         return path
     said = f"{where}: there is no '{name}' in" if where else f"there is no '{name}' in"
-    if not NAME.fullmatch(str(name)):
+    if not plain:
         hint = "; a name has letters, digits, - and _ only"
+    elif len(name) > NAME_LENGTH:
+        hint = f"; a name has at most {NAME_LENGTH} characters"
     else:
         hint = nearest(str(name), [p.stem for p in here.glob("*.yaml") if p.is_file()])
     raise ConfigError(f"{said} {here}{hint}")
@@ -148,11 +95,23 @@ def load_lock(config_dir: Path, name: str) -> DatasetLock:
             f"{path}: the dataset '{name}' has no lock yet; put its images in place and run "
             f"`python workflow/lock_dataset.py --dataset {name}`"
         )
-    try:
-        content = json.loads(_read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not valid JSON ({error})") from None
-    return validate(DatasetLock, content, str(path))
+    return validate(DatasetLock, read_json(path), str(path))
+
+
+def check_settings(paths: Iterable[Path]) -> None:
+    """Refuse a file of the workflow's settings that is not strict YAML, or has a key that is none.
+
+    Snakemake reads these files too, by a looser reader: the last of two equal keys wins there, and
+    some keys run code. So this comes first.
+    """
+    for path in paths:
+        content = read_yaml(path)
+        if not isinstance(content, dict):
+            validate(WorkflowConfig, content, str(path))
+        for key in content:
+            if key not in WorkflowConfig.model_fields:
+                hint = nearest(str(key), WorkflowConfig.model_fields)
+                raise ConfigError(f"{path}: {key}: unknown key{hint}")
 
 
 def check_workflow(content: Any, where: str = "config/config.yaml") -> WorkflowConfig:

@@ -15,7 +15,22 @@ from ..models.base import Model
 from ..optim import OPTIMIZERS
 from ..schedules import SCHEDULES
 from ..weights import WEIGHTS, TimmWeights
-from .base import Config, Count, Fraction, Positive, Share, Whole
+from .base import (
+    Config,
+    Count,
+    FileConfig,
+    Fraction,
+    NoBool,
+    Positive,
+    Processes,
+    Seed,
+    Share,
+    Side,
+    Text,
+    Title,
+    Whole,
+    WholeEpochs,
+)
 from .resources import Otherwise
 from .units import Epochs
 
@@ -75,7 +90,7 @@ class Distillation(Config):
     """Model that the file's weights belong to; with a file only."""
     alpha: Annotated[Fraction, Field(gt=0)]
     """Share of the teacher's part of the loss."""
-    temperature: Positive = 1.0
+    temperature: Annotated[float, NoBool, Field(gt=0, le=1000)] = 1.0
     """Both outputs are divided by it before the softmax."""
 
     @model_validator(mode="after")
@@ -92,13 +107,13 @@ class ProgressiveResize(Config):
     As ffcv-imagenet's recipes: the side rises linearly and is rounded to a multiple.
     """
 
-    start_size: Count
+    start_size: Side
     """Side at first, pixels; `img_size` is the last one."""
     start_epoch: Epochs = 0.0
     """Epoch from which the side grows."""
     end_epoch: Epochs
     """Epoch from which it is `img_size`."""
-    multiple: Count = 32
+    multiple: Side = 32
     """The side is rounded to a multiple of this, pixels."""
 
     @model_validator(mode="after")
@@ -136,9 +151,9 @@ class ProgressiveResize(Config):
 class Compute(Config):
     """What changes sums, and so bits: part of the cell's identity."""
 
-    threads: Count = 1
+    threads: Processes = 1
     """Compute threads of the cell, set whatever the number of loader workers."""
-    ranks: Count = 1
+    ranks: Processes = 1
     """Data-parallel processes, a GPU each (Li et al. 2020, arXiv 2006.15704). Each has its part of
     every batch, and batch norms see the parts."""
     sync_bn: bool = False
@@ -188,11 +203,11 @@ class Training(Config):
     val_share: Share = 1.0
     """Share of the validation set that is used: a fixed stratified subset."""
     model: AnyModel
-    img_size: Count
+    img_size: Side
     """Side of the square images that the model sees, pixels, in training and validation."""
     val_crop_ratio: Share = 0.875
     """Side of the validation crop as a share of the shorter image side (224 of 256)."""
-    val_img_size: Count | None = None
+    val_img_size: Side | None = None
     """Side of the images in validation, pixels; null for `img_size` (Touvron et al. 2019, arXiv
     1906.06423: larger than in training)."""
     flip_tta: bool = False
@@ -200,7 +215,7 @@ class Training(Config):
     section 4.1; here of the centre crop alone)."""
     progressive_resize: ProgressiveResize | None = None
     """Training images that grow; null for `img_size` throughout."""
-    epochs: Count
+    epochs: WholeEpochs
     batch_size: Count
     """Global batch size. The remainder of an epoch's order is left out, another one each epoch."""
     accumulate: Count = 1
@@ -222,7 +237,7 @@ class Training(Config):
     """Parts of an image that are hidden, after `policy`; null for none."""
     mix: AnyMixing | None = None
     """Blends of two images and their targets, last; null for none."""
-    repeated_augment: Count = 1
+    repeated_augment: Annotated[int, NoBool, Field(ge=1, le=1000)] = 1
     """Times that each image of an epoch is in it, augmented differently each time (Hoffer et al.
     2020, arXiv 1901.09335). An epoch keeps its length: it visits the so many-th part of the images,
     as timm's sampler."""
@@ -284,19 +299,19 @@ class Training(Config):
         return lr.absolute(self.batch_size) if isinstance(lr, ScaledLR) else lr
 
 
-class Described(Config):
+class Described(FileConfig):
     """Where settings come from: dotted keys with the place or the reason."""
 
-    stated: dict[str, str] = {}
+    stated: dict[str, Text] = {}
     """Settings that the document states: key -> where."""
-    assumed: dict[str, str] = {}
+    assumed: dict[str, Text] = {}
     """Settings that the document leaves unsaid: key -> why this value."""
 
 
 class RecipeConfig(Training, Described):
     """One complete training configuration, a named starting point (`config/recipes/`)."""
 
-    title: str
+    title: Title
     """Name for readers."""
     resources: dict[str, Otherwise] = {}
     """Scale -> what cells of this recipe ask of the cluster otherwise than that scale says."""
@@ -307,7 +322,7 @@ class CellConfig(Training):
 
     reading: Literal["resident", "streaming"]
     lr: Positive
-    seed: Whole
+    seed: Seed
 
     @field_validator("compute")
     @classmethod

@@ -2,42 +2,49 @@
 
 from __future__ import annotations
 
-from pydantic import model_validator
+from typing import Annotated
 
-from .base import Config, Count, Whole
+from pydantic import Field, model_validator
+
+from .base import Config, NoBool, Processes
+from .sbatch import Account, Constraint, GpuModel, Options, Partition, Qos
+
+Gpus = Annotated[int, NoBool, Field(ge=0, le=1024)]
+Megabytes = Annotated[int, NoBool, Field(ge=1, le=100_000_000)]
+Minutes = Annotated[int, NoBool, Field(ge=1, le=525_600)]  # a year
 
 
 class Site(Config):
     """Where jobs go. What is not set is left to the cluster's own default."""
 
-    partition: str | None = None
+    partition: Partition | None = None
     """Slurm's partition."""
-    account: str | None = None
+    account: Account | None = None
     """Slurm's account."""
-    qos: str | None = None
+    qos: Qos | None = None
     """Slurm's quality of service."""
-    constraint: str | None = None
+    constraint: Constraint | None = None
     """Features that a node must have, such as `a100&nvlink`."""
-    extra: str | None = None
-    """Further options of sbatch, as they are, such as `--reservation=course`."""
+    extra: Options | None = None
+    """Further options of sbatch, such as `--reservation=course`; no shell reads them."""
 
 
 class Resources(Site):
     """What one cell asks of the cluster. Changes no result, so no cell's identity."""
 
-    cpus: Count = 1
+    cpus: Processes = 1
     """CPU cores, for loader workers and compute threads."""
-    gpus: Whole = 0
+    gpus: Gpus = 0
     """GPUs of one cell."""
-    gpu_model: str | None = None
+    gpu_model: GpuModel | None = None
     """Type of the GPU as the cluster names it, such as `a100`."""
-    mem_mb: Count = 2000
+    mem_mb: Megabytes = 2000
     """Memory, MB. A cell that failed is tried again with twice as much, then three times."""
-    max_mem_mb: Count | None = None
+    max_mem_mb: Megabytes | None = None
     """Not raised above this."""
-    runtime: Count = 60
+    runtime: Minutes = 60
     """Time limit, minutes. Raised like the memory; a cell that reaches it goes on in a new job."""
-    max_runtime: Count | None = None
+    max_runtime: Minutes | None = None
     """Not raised above this: the partition's own limit."""
     estimate: bool = True
     """Once cells of the same work an epoch are finished, ask for one and a half times the memory
@@ -65,19 +72,19 @@ class Resources(Site):
 class Otherwise(Site):
     """What cells ask for otherwise than their scale says; keys that are not set stay."""
 
-    cpus: Count | None = None
+    cpus: Processes | None = None
     """As in a scale's resources."""
-    gpus: Whole | None = None
+    gpus: Gpus | None = None
     """As in a scale's resources."""
-    gpu_model: str | None = None
+    gpu_model: GpuModel | None = None
     """As in a scale's resources."""
-    mem_mb: Count | None = None
+    mem_mb: Megabytes | None = None
     """As in a scale's resources."""
-    max_mem_mb: Count | None = None
+    max_mem_mb: Megabytes | None = None
     """As in a scale's resources."""
-    runtime: Count | None = None
+    runtime: Minutes | None = None
     """As in a scale's resources."""
-    max_runtime: Count | None = None
+    max_runtime: Minutes | None = None
     """As in a scale's resources."""
     estimate: bool | None = None
     """As in a scale's resources."""

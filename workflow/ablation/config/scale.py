@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from .base import Config, Count, Positive
+from .base import Count, FileConfig, Percent, Positive, Side, Title, WholeEpochs
 from .recipe import AnyModel, AnyWeights, Compute, Measure, Share
 from .resources import Resources
 
 
-class ScaleConfig(Config):
+class ScaleConfig(FileConfig):
     """Where a study is run (`config/scales/`). What is not named stays as the recipe has it."""
 
-    title: str
+    title: Title
     """Name for readers."""
     trial: bool = False
     """Tries the workflow out: accuracies mean nothing. The report says so, and no claim is tested
@@ -21,11 +21,11 @@ class ScaleConfig(Config):
     """Label of the recipe's model (its `arch`, else its name) -> model used here."""
     weights: dict[str, AnyWeights] = {}
     """Label of given weights (the name in timm, the file's name) -> weights used here."""
-    img_sizes: dict[Count, Count] = {}
+    img_sizes: dict[Side, Side] = {}
     """Image size of the recipe -> image size used here, pixels."""
     epochs_divide_by: Positive = 1.0
     """Epochs are divided by this and rounded; everything counted in epochs keeps its share."""
-    epochs: dict[Count, Count] = {}
+    epochs: dict[WholeEpochs, WholeEpochs] = {}
     """Epochs of the recipe -> epochs used here, for trainings that `epochs_divide_by` would leave
     too short for their schedule."""
     batch_sizes: dict[Count, Count] = {}
@@ -49,6 +49,6 @@ class ScaleConfig(Config):
     that takes another share of it has as many more or fewer."""
     max_seeds: Count | None = None
     """At most so many of a study's seeds, the first ones."""
-    thresholds: tuple[Positive, ...] = ()
+    thresholds: tuple[Percent, ...] = ()
     """Accuracies, in percent, for which the tables say when they were reached."""
     resources: Resources = Resources()

@@ -15,7 +15,21 @@ from pydantic import (
 
 from ..errors import nearest
 from ..metrics import COLUMN_METRICS, EPOCH_METRICS, METRICS, TIME_METRICS
-from .base import Config, Count, Fraction, NoBool, Number, Positive, Whole
+from .base import (
+    Config,
+    FileConfig,
+    Fraction,
+    NoBool,
+    Number,
+    PathText,
+    Percent,
+    Positive,
+    Processes,
+    Seed,
+    Text,
+    Title,
+    WholeEpochs,
+)
 from .claim import Claim, Labels
 from .recipe import Described
 from .resources import Otherwise, Site
@@ -42,7 +56,7 @@ class Curves(Config):
 
     kind: Literal["curves"]
     metric: str = "val_top1"
-    title: str
+    title: Title
     colour: str | None = None
     """Axis told apart by colour; None for the variant itself."""
     style: str | None = None
@@ -63,7 +77,7 @@ class Heatmap(Config):
 
     kind: Literal["heatmap"]
     metric: str = "val_top1"
-    title: str
+    title: Title
     x: str
     y: str
 
@@ -76,7 +90,7 @@ class Importance(Config):
 
     kind: Literal["importance"]
     metric: str = "val_top1"
-    title: str = "Importance of the axes"
+    title: Title = "Importance of the axes"
 
     _metric = field_validator("metric")(_drawn_metric)
 
@@ -90,7 +104,7 @@ class Pareto(Config):
     cost: Literal["images_seen", "seconds", "energy_j"]
     """`images_seen` (epochs times training images) needs no clock, and one model and image size;
     `seconds` of training, and `energy_j`, want cells that ran alone on equal hardware."""
-    title: str
+    title: Title
 
     @field_validator("metric")
     @classmethod
@@ -104,14 +118,14 @@ class RangeCurves(Config):
     """The training loss over the learning rate, of a study of the kind `lr_range`."""
 
     kind: Literal["lr_range"]
-    title: str
+    title: Title
 
 
 class LoaderRates(Config):
     """Images per second of the first and of the later epochs, of a study of the kind `loader`."""
 
     kind: Literal["loader"]
-    title: str
+    title: Title
     x: str
     """Axis along the figure; the axes that neither `x` nor `panel` names are told by colour."""
     panel: str | None = None
@@ -131,7 +145,7 @@ class RangeTest(Config):
     """Learning rate of the first step."""
     lr_max: Positive
     """Learning rate at the end."""
-    epochs: Count
+    epochs: WholeEpochs
     """Length of the test, the same at every scale: a hundred steps or more are wanted."""
     growth: Literal["exponential", "linear"] = "exponential"
     """By equal factors or by equal amounts a step."""
@@ -160,11 +174,11 @@ class LoaderTest(Config):
     """A loader benchmark: the training images are read, decoded and cropped as in a training, and
     nothing is trained. Each key is an axis too, `loader.workers` for one."""
 
-    medium: str
+    medium: Text
     """Where the betons lie: a name in `media` of config.yaml. They are copied there if need be."""
-    workers: Count = 1
+    workers: Processes = 1
     """Threads that read, decode and crop; a core each."""
-    epochs: Annotated[int, NoBool, Field(ge=2)] = 3
+    epochs: Annotated[int, NoBool, Field(ge=2, le=1000)] = 3
     """Epochs that are read; the first one, from an empty page cache where that may be emptied, is
     measured apart from the later ones."""
 
@@ -172,7 +186,7 @@ class LoaderTest(Config):
 class Published(Config):
     """A number that the document prints (or a threshold that it states)."""
 
-    where: str
+    where: Text
     """Place in the document: figure, table or section."""
     variant: Labels = {}
     """The variant it belongs to; empty for the study as a whole (its best variant)."""
@@ -181,7 +195,7 @@ class Published(Config):
     for a number that nothing here measures, which `quantity` names."""
     quantity: str = ""
     """What the number is, with its unit, where `metric` is null."""
-    threshold: Positive | None = None
+    threshold: Percent | None = None
     """Validation top-1 in percent, for `epochs_to`."""
     value: Number
     to: Number | None = None
@@ -215,6 +229,17 @@ class Published(Config):
         return self
 
     @model_validator(mode="after")
+    def _is_a_share(self) -> Published:
+        percent = self.metric not in (None, EPOCHS_TO) and METRICS[self.metric].unit == "%"
+        for key in ("value", "to"):
+            number = getattr(self, key)
+            if number is None or not percent or self.of == "ratio":
+                continue
+            if not -100 * (self.of == "gain") <= number <= 100:
+                raise ValueError(f"{key}: {self.metric} is in percent, got {number:g}")
+        return self
+
+    @model_validator(mode="after")
     def _names_what_is_compared(self) -> Published:
         if self.of != "level" and not self.variant:
             raise ValueError(f"a {self.of} is of one variant against the baseline: name `variant`")
@@ -228,20 +253,22 @@ def _seeds_differ(seeds: int | tuple[int, ...]) -> int | tuple[int, ...]:
 
 
 Seeds = Annotated[
-    Annotated[int, NoBool, Field(ge=1, le=1000)] | tuple[Whole, ...], AfterValidator(_seeds_differ)
+    Annotated[int, NoBool, Field(ge=1, le=1000)]
+    | Annotated[tuple[Seed, ...], Field(max_length=1000)],
+    AfterValidator(_seeds_differ),
 ]
 
 
 class StudyConfig(Described):
     """One ablation (`config/studies/`)."""
 
-    title: str
+    title: Title
     """Heading in the report."""
-    document: str
+    document: Text
     """The source document, by its name."""
-    place: str
+    place: Text
     """Figure, table or section of the document that this study makes anew."""
-    question: str
+    question: Text
     """What the study asks, one sentence."""
     kind: Literal["grid", "lr_range", "loader"] = "grid"
     """`grid` trains and compares variants; `lr_range` makes a learning-rate range test of each (of
@@ -265,7 +292,7 @@ class StudyConfig(Described):
     """Number of seeds (0, 1, ...) or the seeds themselves."""
     seeds_at: dict[str, Seeds] = {}
     """Scale -> seeds there instead, where cells are cheap or few seeds decide nothing."""
-    not_at: dict[str, str] = {}
+    not_at: dict[str, Text] = {}
     """Scale -> why its comparison says nothing there (a difference below what so short a training
     can show): the study is not run at that scale, and the report says so with this reason."""
     columns: tuple[str, ...] = ()
@@ -297,6 +324,18 @@ class StudyConfig(Described):
         return self
 
     @model_validator(mode="after")
+    def _claims_have_their_seeds(self) -> StudyConfig:
+        for claim in self.claims:
+            for scale in claim.scales:
+                seeds = len(self.seed_list(scale))
+                if seeds < claim.seeds:
+                    raise ValueError(
+                        f"claim {claim.number} wants {claim.seeds} seeds, the study has {seeds} at "
+                        f"scale {scale}: raise `seeds`, or lower those of the claim"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _seeds_are_run(self) -> StudyConfig:
         for scale in set(self.seeds_at) & set(self.not_at):
             raise ValueError(f"seeds_at: the study is not run at scale {scale} (not_at)")
@@ -317,6 +356,8 @@ class StudyConfig(Described):
     @classmethod
     def _plain_file_names(cls, figures: dict[str, Figure]) -> dict[str, Figure]:
         for name in figures:
+            if len(name.encode()) > 100:
+                raise ValueError(f"'{name[:20]}...' becomes a file name: at most 100 characters")
             if not name.replace("_", "").replace("-", "").isalnum():
                 raise ValueError(f"'{name}' becomes a file name: letters, digits, - and _ only")
         return figures
@@ -414,10 +455,10 @@ class StudyConfig(Described):
 
 
 def _listed(studies: Any) -> Any:
-    """Snakemake's `--config studies=a,b` is a text, and so is `studies: all`."""
+    """Snakemake's `--config studies=a,b` (or `"studies=a b"`) is a text, so is `studies: all`."""
     if not isinstance(studies, str):
         return studies
-    return [name.strip() for name in studies.split(",") if name.strip()]
+    return studies.replace(",", " ").split()
 
 
 _NAMES = {"type": "array", "items": {"type": "string"}}
@@ -428,7 +469,7 @@ Studies = Annotated[
 ]
 
 
-class WorkflowConfig(Config):
+class WorkflowConfig(FileConfig):
     """`config/config.yaml`: what a plain `snakemake` runs, and where data lie."""
 
     scale: str
@@ -436,12 +477,12 @@ class WorkflowConfig(Config):
     studies: Studies
     """Names of files in `config/studies/`, in the order of the report; `all` for every one. Those
     that a scale cannot carry are listed with their reason."""
-    data_paths: dict[str, str] = {}
+    data_paths: dict[str, PathText] = {}
     """Dataset -> where its images lie at this site, instead of the path in its YAML."""
-    media: dict[str, str] = {"shared": "results/data"}
+    media: dict[str, PathText] = {"shared": "results/data"}
     """Medium -> folder on it, for studies of the kind `loader`: betons are copied below it and
     stay there. `$NAME` in a folder is the job's environment variable."""
-    loader_workers: Whole = 0
+    loader_workers: Annotated[int, NoBool, Field(ge=0, le=4096)] = 0
     """Processes or threads that read and augment; 0 for none beside the training itself (resident
     reading) or one a core (streaming). Changes no result."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

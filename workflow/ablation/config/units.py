@@ -6,15 +6,15 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from .base import NoBool
+from .base import NoBool, Positive, Sensible
 
 
 class InEpochs:
     """Marks a field counted in epochs: a scale changes it in proportion to `epochs`."""
 
 
-Epochs = Annotated[float, NoBool, Field(ge=0), InEpochs()]
-PositiveEpochs = Annotated[float, NoBool, Field(gt=0), InEpochs()]
+Epochs = Annotated[float, NoBool, Field(ge=0), Sensible, InEpochs()]
+PositiveEpochs = Annotated[float, NoBool, Field(gt=0), Sensible, InEpochs()]
 
 
 def _increasing(values: tuple[float, ...]) -> tuple[float, ...]:
@@ -24,7 +24,7 @@ def _increasing(values: tuple[float, ...]) -> tuple[float, ...]:
 
 
 Milestones = Annotated[
-    tuple[Annotated[float, NoBool, Field(gt=0)], ...],
+    tuple[Positive, ...],
     Field(min_length=1),
     AfterValidator(_increasing),
     InEpochs(),

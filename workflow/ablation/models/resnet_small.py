@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
-from ..config.base import Count
+from ..config.base import NoBool
 from .base import Model, Rate
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ class ResNetSmall(Model):
     """
 
     name: Literal["resnet_small"] = "resnet_small"
-    width: Count = 16
+    width: Annotated[int, NoBool, Field(ge=1, le=4096)] = 16
     """Channels of the first stage."""
-    blocks: Count = 1
+    blocks: Annotated[int, NoBool, Field(ge=1, le=1000)] = 1
     """Basic blocks a stage; depth is 6 x blocks + 2."""
     stem_stride: Literal[1, 2] = 2
     """Stride of the first convolution."""

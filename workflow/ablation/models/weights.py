@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # Where training programs put a model's state beside other things: ours and torchvision's `model`,
 # timm's and Lightning's `state_dict`.
 _NESTED = ("model", "state_dict")
+_PLAIN = "write the state_dict() of a plain model in float32, float16 or bfloat16"
 
 
 def read_weights(path: Path, *, sha256: str | None = None) -> dict[str, torch.Tensor]:
@@ -40,9 +41,33 @@ def read_weights(path: Path, *, sha256: str | None = None) -> dict[str, torch.Te
             f"{path}: '{wrong[0]}' is no tensor, so this is no model's state; write its "
             "state_dict() alone with torch.save"
         )
+    for key, value in content.items():
+        if (kind := _unusual(value)) is not None:
+            raise UserError(f"{path}: '{key}' is {kind}; {_PLAIN}")
     if all(str(key).startswith("module.") for key in content):  # from data-parallel training
         content = {key.removeprefix("module."): value for key, value in content.items()}
     return content
+
+
+def _unusual(tensor: torch.Tensor) -> str | None:
+    """What a tensor is other than numbers in memory that a model here can have; None if nothing."""
+    import torch
+
+    if tensor.is_meta:
+        return "a meta tensor, a shape without numbers"
+    if tensor.is_quantized:
+        return "a quantized tensor"
+    if tensor.is_nested or tensor.layout != torch.strided:
+        return "a sparse or nested tensor"
+    plain = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+    whole = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+    if tensor.dtype not in (*plain, *whole):
+        return f"of the type {_type(tensor)}"
+    return None
+
+
+def _type(tensor: torch.Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _check_file(path: Path, sha256: str | None) -> None:
@@ -67,11 +92,14 @@ def _read(path: Path) -> Any:
 
     try:
         if path.suffix == ".safetensors":
+            from ..weights._header import refuse_long_header
+
+            refuse_long_header(path)
             from safetensors.torch import load_file
 
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
-    except MemoryError:
+    except (MemoryError, UserError):
         raise
     except Exception as error:  # damaged bytes end in any of a dozen kinds, OSError among them
         reason = str(error).split("\n", 1)[0][:120]
@@ -153,9 +181,16 @@ def _refuse_differences(
         for key, value in wanted.items()
         if key in given and given[key].shape != value.shape
     ]
+    kinds = [
+        f"'{key}' is of {_type(given[key])} there and of {_type(value)} in the model"
+        for key, value in wanted.items()
+        if key in given
+        and key not in optional
+        and given[key].is_floating_point() != value.is_floating_point()
+    ]
     missing = [f"'{key}' is missing" for key in wanted if key not in given and key not in optional]
     unknown = [f"'{key}' is not in the model" for key in given if key not in wanted]
-    found = [*shapes, *missing, *unknown]
+    found = [*shapes, *kinds, *missing, *unknown]
     if not found:
         return
     more = f" and {len(found) - 3} more" if len(found) > 3 else ""

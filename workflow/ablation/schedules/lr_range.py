@@ -27,7 +27,7 @@ class LrRange(Schedule):
 
     name: Literal["lr_range"] = "lr_range"
     records_steps: ClassVar[bool] = True
-    ratio: Annotated[float, NoBool, Field(gt=1)]
+    ratio: Annotated[float, NoBool, Field(gt=1, le=1e15)]
     """Learning rate at the end of the course as a multiple of the first."""
     growth: Literal["exponential", "linear"] = "exponential"
     """By equal factors or by equal amounts a step."""

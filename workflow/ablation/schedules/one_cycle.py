@@ -10,7 +10,7 @@ from pydantic import Field
 from ..config.base import NoBool
 from .base import Schedule
 
-Divisor = Annotated[float, NoBool, Field(ge=1)]
+Divisor = Annotated[float, NoBool, Field(ge=1, le=1e15)]
 
 
 def anneal(start: float, end: float, share: float, *, strategy: str) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from ..config.base import Whole
+from ..config.base import Seed
 from .base import Weights
 
 
@@ -20,7 +20,7 @@ class OtherCell(Weights):
     """Name of a file in `config/studies/`; it need not be among those that are run."""
     variant: dict[str, Any]
     """Axis -> value as that study's grid has it; or `{row: name}` for a named row."""
-    seed: Whole | None = None
+    seed: Seed | None = None
     """Seed of the other cell; null for the same seed as this cell's."""
     cell_id: str | None = None
     """Filled in by the plan."""

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
+from ..config.base import PathText
 from ._header import head_classes
 from .base import Weights
 
@@ -25,7 +26,7 @@ class WeightsFile(Weights):
     """
 
     name: Literal["file"] = "file"
-    path: str
+    path: PathText
     """Where the file lies, from the repository's root; read and checked when training starts."""
     sha256: Annotated[str, AfterValidator(_hexadecimal)]
     """SHA-256 of the file, as `sha256sum` prints it."""
