@@ -15,7 +15,7 @@ ROOT = REPO / "workflow"
 # They read files and options, plan and tell errors: what of it a table shows is in the plan, whose
 # digest is an input of its own.
 PLUMBING = {"cli", "claim_plan", "dataset_id", "errors", "files", "identity", "overrides"}
-PLUMBING |= {"settings"}
+PLUMBING |= {"settings", "again", "csv_text", "foreign", "printable", "results"}
 
 
 def imported(file: Path) -> set[Path]:

@@ -263,7 +263,10 @@ def test_a_link_that_was_made_and_reported_as_failed_is_ours(
 
 def test_a_folder_that_cannot_be_written_is_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="cannot be written"), Lease(tmp_path / "file/lease.json"):
+    with (
+        pytest.raises(DataError, match="cannot be written"),
+        Lease(tmp_path / "file/cell/lease.json"),
+    ):
         pass
 
 
@@ -284,10 +287,10 @@ def test_a_lease_that_cannot_be_read_for_a_moment_is_not_a_dead_one(
     """A file system that answers ESTALE or EIO: its holder lives by its heart, as one elsewhere."""
     write(path)
 
-    def fails(self: Path) -> str:
+    def fails(path: Path) -> str:
         raise OSError(errno.ESTALE, "Stale file handle")
 
-    monkeypatch.setattr(Path, "read_text", fails)
+    monkeypatch.setattr(module, "read_json", fails)
     assert alive(path)
     os.utime(path, (0, 0))
     assert not alive(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import configs
 import pytest
+import synthetic
 
 from ablation import progress, status
 from ablation.grid import Planner, StudyPlan
@@ -33,9 +34,8 @@ def test_each_state_is_told(plan: StudyPlan, tmp_path: Path) -> None:
 
     assert states() == ["planned"] * 4
     (slurm / "rule_train_cell" / third).mkdir(parents=True)
-    write(results / f"cells/{first}/metrics.json",
-          {"status": "completed", "epochs": [{"val_top1": 50.0}] * 4})  # fmt: skip
-    write(results / f"cells/{second}/metrics.json", {"status": "diverged", "epochs": []})
+    synthetic.write_cell(plan, plan.cells[0], results / "cells", None, True, "2", False)
+    synthetic.write_cell(plan, plan.cells[1], results / "cells", 1, True, "2", False)
     folder = results / "checkpoints" / fourth
     write(folder / progress.NAME, {"epoch": 2, "val_top1": 33.0, "images_per_s": 9.0, "left_s": 7})
     log = results / f"logs/train/{fourth}.log"

@@ -383,7 +383,7 @@ def test_a_long_log_is_shortened_and_says_so(tmp_path):
     log.write_text("".join(f"line {i}\x1b[0m\n" for i in range(1, 251)))
     text, left_out, path = log_text(log)
     assert (left_out, path) == (50, log.as_posix())
-    assert text.splitlines()[0] == "line 51 [0m" and text.splitlines()[-1] == "line 250 [0m"
+    assert text.splitlines()[0] == r"line 51\x1b[0m" and text.splitlines()[-1] == r"line 250\x1b[0m"
     assert log_text(tmp_path / "none.log") == ("", 0, "")
 
 
