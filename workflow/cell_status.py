@@ -18,11 +18,13 @@ from ablation.cli import run
 from ablation.config.load import check_workflow, read_yaml, study_names
 from ablation.errors import UserError
 from ablation.grid import Planner
+from ablation.printable import one_line
 from ablation.status import STATES, CellStatus, cells_of, duration, of_plans, totals
 from ablation.time_left import FINISHED, Pace
 from ablation.watch import left_text
 
-COLOURS = {"running": "green", "failed": "red", "diverged": "yellow", "stopped": "yellow"}
+COLOURS = {"running": "green", "failed": "red", "damaged": "red", "diverged": "yellow",
+           "stopped": "yellow"}  # fmt: skip
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -79,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     def draw():
         rows = of_plans(plans.values(), args.results, args.results.parent / ".snakemake/slurm_logs")
         shown = [row for row in rows if not args.only or row.state in args.only]
-        notes = [f"{row.cell} failed: {row.note}" for row in shown if row.state == "failed"]
+        notes = [f"{row.cell} {row.state}: {one_line(row.note)}" for row in shown if row.note]
         for row in rows:
             if row.state in FINISHED:
                 pace.learn(cells[row.cell])

@@ -4,7 +4,7 @@
         --cells results/cells --out results/studies/demo/aime_fig1_constant_lr
 
 A missing or damaged cell is an error that names its log; with `--partial` it becomes a row whose
-status is `missing`.
+status is `missing`, and a line says which it is and why.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ablation.cli import one_line, planned, run, study_parser
+from ablation.cli import planned, run, study_parser
 from ablation.collect import collect, epochs_table, runs_table, steps_table
 from ablation.files import write_text
+from ablation.printable import one_line
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     plan = planned(args)
     records, absent = collect(plan, args.cells, args.partial)
     for sentence in absent:
-        print(f"missing: {one_line(sentence)}", file=sys.stderr)
+        print(one_line(sentence), file=sys.stderr)
     args.out.mkdir(parents=True, exist_ok=True)
     write_text(args.out / "runs.csv", runs_table(plan, records))
     write_text(args.out / "epochs.csv", epochs_table(plan, records))

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import os
-import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -52,10 +51,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise ConfigError(f"{args.study} is no loader benchmark: train its cells")
     check_betons(args.data, cell)
     from ablation import loader, media
+    from ablation.files import refuse_link
     from ablation.lease import Lease, others_here
 
     folder = args.checkpoints / cell.id
     say(f"=== cell {cell.id}: {args.study}, {cell.variant.label}, seed {cell.config.seed} ===")
+    refuse_link(args.out)
     with Lease(folder / "lease.json", say) as lease:
         started, medium = datetime.datetime.now(datetime.UTC), cell.variant.loader.medium
         copying = time.perf_counter()
@@ -116,13 +117,12 @@ def write(
 
 def describe(args: argparse.Namespace, cell: Cell) -> dict[str, Any]:
     """The content of cell.json: what was read, and how to time it again."""
-    from ablation import record
+    from ablation import again, record
 
-    given = ("study", "scale", "cell", "data", "medium", "out", "checkpoints")
-    options = [f"--{key} {shlex.quote(str(getattr(args, key)))}" for key in given]
+    places = (args.data, args.medium, args.out, args.checkpoints)
     return {
         **record.labels(cell, args.study, args.scale),
-        "command": " ".join(["python workflow/time_loader.py", *options]),
+        "command": again.timing(args.study, args.scale, cell, *places),
         "loader": cell.variant.loader.model_dump(mode="json"),
         "config": cell.config.model_dump(mode="json"),
         "identity": loader_identity(cell.config, cell.variant.loader, cell.dataset.digest),

@@ -11,7 +11,6 @@ import argparse
 import contextlib
 import datetime
 import faulthandler
-import json
 import math
 import os
 import signal
@@ -28,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from ablation.cli import run  # noqa: E402
 from ablation.errors import ConfigError, DataError, StopRequested, UserError  # noqa: E402
 from ablation.grid import Cell, Planner  # noqa: E402
+from ablation.printable import one_line  # noqa: E402
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -77,8 +77,10 @@ def find_cell(args: argparse.Namespace) -> Cell:
 
 
 def say(text: str) -> None:
-    """One line of the log, with the time."""
-    print(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S}  {text}", file=sys.stderr, flush=True)
+    """One line of the log, with the time. It stays one: what is said may quote what others wrote,
+    and a line of its own would pass for this program's word."""
+    now = f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S}"
+    print(f"{now}  {one_line(text)}", file=sys.stderr, flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -92,6 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     # After the plan, so that a mistake in a file is answered before torch's seconds of import.
     from ablation import gpus
+    from ablation.files import refuse_link
     from ablation.lease import Lease
     from ablation.progress import recall_log
     from ablation.record import adopt, complete
@@ -101,6 +104,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = args.checkpoints / cell.id
     heading = f"=== cell {cell.id}: {args.study}, {cell.variant.label}, seed {cell.config.seed} ==="
     say(heading)
+    for place in (args.out, kept):
+        refuse_link(place)  # now, rather than after hours of training
     with Lease(folder / "lease.json", say, stop=stop_signals) as lease:
         if args.keep and recall_log(kept):
             say(heading)
@@ -140,11 +145,14 @@ def checkpoint_age(folder: Path) -> float:
 
 def check_betons(folder: Path, cell: Cell) -> None:
     """Refuse betons that are not those of the plan, e.g. converted with other options."""
+    from ablation.foreign import LARGE, Unreadable
+    from ablation.results import Manifest, typed
+
     manifest = folder / "manifest.json"
     try:
-        content = json.loads(manifest.read_text())
-        found, measured = content["beton_id"], [content["mean"], content["std"]]
-    except (OSError, ValueError, KeyError, TypeError):
+        content = typed(manifest, Manifest, LARGE)
+        found, measured = content.beton_id, [content.mean, content.std]
+    except Unreadable:
         raise DataError(
             f"{manifest}: missing or damaged; convert the dataset: python workflow/"
             f"convert_dataset.py --dataset {cell.dataset.name} --out {folder}"

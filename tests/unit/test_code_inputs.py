@@ -16,6 +16,7 @@ ROOT = REPO / "workflow"
 # digest is an input of its own.
 PLUMBING = {"cli", "claim_plan", "dataset_id", "errors", "files", "identity", "overrides"}
 PLUMBING |= {"settings", "class_order", "memory", "storable"}
+PLUMBING |= {"settings", "again", "csv_text", "foreign", "printable", "results"}
 
 
 def imported(file: Path) -> set[Path]:

@@ -117,12 +117,15 @@ def test_a_damaged_cell_is_named(plan, tmp_path, file, content, message):
     assert rows(out / "runs.csv")[0]["status"] == "missing"
 
 
-def test_another_cells_results_are_refused_even_with_partial(plan, tmp_path):
+def test_another_cells_results_are_never_counted(plan, tmp_path, capsys):
     write_cells(plan, tmp_path / "cells")
     first, second = (tmp_path / "cells" / c.id for c in plan.cells[:2])
     (first / "metrics.json").write_text((second / "metrics.json").read_text())
     with pytest.raises(DataError, match="was the folder copied"):
-        run_collect(tmp_path, "--partial")
+        run_collect(tmp_path)
+    out = run_collect(tmp_path, "--partial")
+    assert f"damaged: cell {first.name}" in capsys.readouterr().err
+    assert rows(out / "runs.csv")[0]["status"] == "missing"
 
 
 def test_a_table_of_another_plan_is_refused(plan, tmp_path):

@@ -167,7 +167,8 @@ def test_a_beton_is_copied_once_and_not_onto_itself(tmp_path):
     beton = beton_file(tmp_path)
     assert media.place(beton, tmp_path / "data") == (beton, False)
     target, copied = media.place(beton, tmp_path / "ssd")
-    assert copied and target == tmp_path / "ssd/set-0123/train.beton"
+    mine = f"ablation-{os.geteuid()}"
+    assert copied and target == tmp_path / "ssd" / mine / "set-0123/train.beton"
     assert target.read_bytes() == beton.read_bytes()
     assert media.place(beton, tmp_path / "ssd") == (target, False)
     target.write_bytes(b"short")  # another conversion's, or damaged
@@ -306,7 +307,7 @@ def planted(plan, results: Path, *, alone: bool = True, missing: tuple[str, ...]
         where = {"file_system": "ext4", "copy_time_s": None, "alone": alone, **disk}
         record.write_results(
             results / "cells" / cell.id,
-            cell={"cell_id": cell.id, "dataset": cell.dataset.name, "command": "python x"},
+            cell={"dataset": cell.dataset.name, "config": cell.config.model_dump(mode="json")},
             metrics=loader.metrics(cell.id, cell.config, found),
             times=loader.times(found),
             timing={**loader.timing(found, cell.config), **times, **where},

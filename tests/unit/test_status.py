@@ -8,6 +8,7 @@ from pathlib import Path
 
 import configs
 import pytest
+import synthetic
 
 from ablation import progress, status
 from ablation.grid import Planner, StudyPlan
@@ -33,9 +34,8 @@ def test_each_state_is_told(plan: StudyPlan, tmp_path: Path) -> None:
 
     assert states() == ["planned"] * 4
     (slurm / "rule_train_cell" / third).mkdir(parents=True)
-    write(results / f"cells/{first}/metrics.json",
-          {"status": "completed", "epochs": [{"val_top1": 50.0}] * 4})  # fmt: skip
-    write(results / f"cells/{second}/metrics.json", {"status": "diverged", "epochs": []})
+    synthetic.write_cell(plan, plan.cells[0], results / "cells", None, True, "2", False)
+    synthetic.write_cell(plan, plan.cells[1], results / "cells", 1, True, "2", False)
     folder = results / "checkpoints" / fourth
     write(folder / progress.NAME, {"epoch": 2, "val_top1": 33.0, "images_per_s": 9.0, "left_s": 7})
     log = results / f"logs/train/{fourth}.log"
@@ -54,6 +54,14 @@ def test_each_state_is_told(plan: StudyPlan, tmp_path: Path) -> None:
     assert (row.state, row.note, row.epoch) == ("failed", "it broke", 2)
     said = status.totals(status.of_plans([plan], results, slurm))
     assert said == "4 cells: 1 waiting, 1 failed, 1 diverged, 1 done; 62 % of 16 epochs"
+
+
+def test_a_lease_dated_ahead_is_told(plan: StudyPlan, tmp_path: Path) -> None:
+    held = tmp_path / "checkpoints" / plan.cells[0].id / "lease.json"
+    write(held, {"token": "t", "host": "another-host", "pid": 1, "started": 1.0})
+    os.utime(held, (2e10, 2e10))
+    row = status.of_plans([plan], tmp_path, tmp_path)[0]
+    assert row.state == "running" and f"{held} is dated" in row.note
 
 
 def test_an_attempt_that_has_just_begun_runs_and_has_not_failed(plan, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import html
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -22,7 +23,7 @@ import pytest
 import study_figures
 from synthetic import collected, study_copy
 
-from ablation import sentences
+from ablation import again, sentences
 from ablation.errors import DataError, UserError
 from ablation.grid import Planner
 from ablation.hover import hover
@@ -279,6 +280,25 @@ def test_a_study_that_the_scale_cannot_carry_is_listed_with_its_reason(tmp_path)
         build_report.main([*args, "short"])
 
 
+def test_a_damaged_cell_is_told_and_the_rest_reported_on(tmp_path, capsys):
+    """Damaged since it was collected, in files that the report alone shows."""
+    config = study_copy(tmp_path, "odd")
+    plan, results = Planner(config).plan("odd", "demo"), tmp_path / "results"
+    collected(plan, results)
+    first, second = (results / "cells" / cell.id for cell in plan.cells[:2])
+    (first / "provenance.json").write_text("[" * 100_000)
+    (second / "cell.json").unlink()
+    os.mkfifo(second / "cell.json")
+    folder = build(config, results, "demo", "odd")
+    said = capsys.readouterr().err
+    for cell, name in ((first, "provenance.json"), (second, "cell.json")):
+        assert f"damaged: cell {cell.name}: {cell / name} cannot be read" in said
+    study = Page((folder / "studies/odd.html").read_text()).text
+    assert f"damaged: {first}/provenance.json cannot be read" in study
+    assert "8 completed, 0 diverged, 2 missing" in text_of(folder)
+    assert (folder / f"cells/{plan.cells[2].id}.html").is_file()
+
+
 def test_a_report_of_nothing_yet(tmp_path):
     config = study_copy(tmp_path, "odd")
     plan, results = Planner(config).plan("odd", "smoke"), tmp_path / "results"
@@ -348,7 +368,6 @@ def test_a_cell_has_a_page_with_all_that_is_known_of_it(report, pages):
     plan = Planner(config).plan("aime_fig3_without_augmentation", "demo")
     assert sum(name.startswith("cells/") for name in pages) == 12 + 18
     text, cell = page_of(pages, plan.cells[3].id), plan.cells[3]
-    record = json.loads((results / "cells" / cell.id / "cell.json").read_text())
     last = json.loads((results / "cells" / cell.id / "metrics.json").read_text())["last"]
     for part in (
         f"{cell.variant.label}, seed {cell.config.seed}",
@@ -356,7 +375,7 @@ def test_a_cell_has_a_page_with_all_that_is_known_of_it(report, pages):
         f"validation {last['val_top1']:.2f} train, clean {last['clean_top1']:.2f}",
         f"optimizer.weight_decay {cell.config.optimizer.weight_decay:g}",
         f"seed {cell.config.seed}",
-        record["command"],
+        again.in_results("aime_fig3_without_augmentation", "demo", cell, results, {}),
         "torch 2.16.0, numpy 2.4.6",
         f"{cell.dataset.name}, digest {cell.dataset.digest}",
         "Host node",
@@ -383,7 +402,7 @@ def test_a_long_log_is_shortened_and_says_so(tmp_path):
     log.write_text("".join(f"line {i}\x1b[0m\n" for i in range(1, 251)))
     text, left_out, path = log_text(log)
     assert (left_out, path) == (50, log.as_posix())
-    assert text.splitlines()[0] == "line 51 [0m" and text.splitlines()[-1] == "line 250 [0m"
+    assert text.splitlines()[0] == r"line 51\x1b[0m" and text.splitlines()[-1] == r"line 250\x1b[0m"
     assert log_text(tmp_path / "none.log") == ("", 0, "")
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from .config.recipe import CellConfig
 from .errors import UserError
 from .files import NO_SPACE, disk_error
+from .foreign import read_tail
+from .printable import one_line
 
 _NO_MEMORY = ("allocate memory", "out of memory", "bad_alloc")
 # What CUDA says when program and driver do not fit, and when the machine itself is broken.
@@ -94,7 +96,7 @@ _SLURM = (
 
 def last_attempt(log: Path) -> list[str]:
     """Lines of a cell's log that its last attempt has written."""
-    lines = log.read_text(errors="replace").splitlines()
+    lines = read_tail(log).splitlines()
     heads = [number for number, line in enumerate(lines) if "=== cell " in line]
     return lines[heads[-1] :] if heads else lines
 
@@ -107,14 +109,14 @@ def of_log(log: Path, slurm_logs: Path | None = None) -> str:
     lines = [line.strip() for line in last_attempt(log) if line.strip()]
     crashed = _crash(lines)
     if crashed:
-        return crashed
+        return one_line(crashed)
     said = [line for line in lines if line.startswith("error: ")]
     if said:
-        return said[-1].removeprefix("error: ")
+        return one_line(said[-1].removeprefix("error: "))
     if any("stopped as asked" in line for line in lines[-3:]):
         return STOPPED
     if any(line.startswith("Traceback") for line in lines):
-        return lines[-1]
+        return one_line(lines[-1])
     return _slurms_word(log.stem, slurm_logs) or _signal(lines) or _NO_WORD
 
 
@@ -174,11 +176,11 @@ def _slurms_word(cell: str, folder: Path | None) -> str | None:
         return None
     # A packed cell's job is named by its group; which one it was stands inside.
     own = list(folder.glob(f"rule_train_cell/{cell}/*.log"))
-    packed = [p for p in folder.glob("group_*/**/*.log") if cell in p.read_text(errors="replace")]
-    found = sorted(own + packed, key=lambda path: path.stat().st_mtime)
+    packed = [p for p in folder.glob("group_*/**/*.log") if cell in read_tail(p)]
+    found = sorted(own + packed, key=lambda path: path.lstat().st_mtime)
     if not found:
         return None
-    text = found[-1].read_text(errors="replace")
+    text = read_tail(found[-1])
     return next((means for words, means in _SLURM if re.search(words, text, re.I)), None)
 
 
@@ -216,8 +218,8 @@ def failed_stages(scale: str, studies: list[str], results: Path, since: float) -
 
 def _last_error(log: Path) -> str:
     """What a program of seconds said when it failed; empty when it did not fail."""
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    lines = [line.strip() for line in read_tail(log).splitlines() if line.strip()]
     said = [line for line in lines if line.startswith("error: ")]
     if said:
-        return said[-1].removeprefix("error: ")
-    return lines[-1] if any(line.startswith("Traceback") for line in lines) else ""
+        return one_line(said[-1].removeprefix("error: "))
+    return one_line(lines[-1]) if any(line.startswith("Traceback") for line in lines) else ""

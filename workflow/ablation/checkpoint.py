@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from .errors import UserError
-from .files import disk_error, publish
+from .files import disk_error, replacing
 
 _FORMAT = 1
 
@@ -24,20 +23,16 @@ def write_tensors(path: Path, content: dict[str, Any]) -> None:
     """
     import torch
 
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         # Through a file of Python's: torch's own says "unexpected pos" of a full disk.
-        with open(temporary, "wb") as file:
+        with replacing(path) as file:
             torch.save(content, file)
-        publish(temporary, path)
     except OSError as error:
         raise disk_error(path, error) from None
     except RuntimeError as error:
         if isinstance(error.__context__, OSError):
             raise disk_error(path, error.__context__) from None
         raise
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load(path: Path, cell_id: str) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigError, UserError
+from .printable import one_line
 
 if TYPE_CHECKING:
     from .frames import StudyData
@@ -38,12 +39,6 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr, flush=True)
         return 130
-
-
-def one_line(error: object) -> str:
-    """Return the text of an error without line breaks and other control characters."""
-    text = "; ".join(" ".join(line.split()) for line in str(error).splitlines() if line.strip())
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def cpu_count() -> int:

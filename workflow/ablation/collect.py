@@ -7,151 +7,29 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from . import diagnosis
-from .errors import DataError
+from .csv_text import guarded
 from .grid import Cell, StudyPlan, Variant
-from .meters import READINGS  # empty where there is no meter, and in cells trained before meters
+from .meters import READINGS
+from .results import (
+    EPOCH_METRICS,
+    EPOCH_TIMES,
+    LOADER_TIMES,
+    LOADER_TIMING,
+    RAW_METRICS,
+    TIMING,
+    CellRecord,
+    DamagedCell,
+    MissingCell,
+    read_cell,
+)
 
-# Measured each epoch; the last epoch's values stand in runs.csv under the same names.
-EPOCH_METRICS = (
-    "lr",
-    "train_loss",
-    "train_top1",
-    "train_top5",
-    "val_loss",
-    "val_top1",
-    "val_top5",
-    "clean_loss",
-    "clean_top1",
-    "clean_top5",
-)
-# Of the trained weights at the last epoch, in cells that evaluate an average of weights.
-RAW_METRICS = ("raw_val_loss", "raw_val_top1", "raw_val_top5")
-EPOCH_TIMES = ("train_time_s", "eval_time_s", "images_per_s")
-TIMING = (
-    "train_time_s",
-    "eval_time_s",
-    "startup_time_s",
-    "wall_time_s",
-    "images_per_s",
-    "peak_mem_gib",
-    "alone",
-    "attempts",
-)
 # Computed here from a cell's epochs (diagnosis.py), so that cells of any age have them.
 DIAGNOSIS = ("val_loss_spikes", "val_loss_spike_height", "fit", "clean_gap", "running_gap")
-# Of cells that only read, of a loader benchmark.
-LOADER_TIMES = ("read_time_s", "images_per_s")
-LOADER_TIMING = (
-    *("first_images_per_s", "first_mb_per_s", "cached_before"),
-    *("load_time_s", "compile_time_s", "copy_time_s", "file_system", "disk"),
-)
 PROVENANCE = ("hardware_id", "torch", "code_version")
-_FILES = ("cell.json", "metrics.json", "epochs.csv", "timing.json", "provenance.json")
-
-
-@dataclass(frozen=True)
-class CellRecord:
-    """What a finished cell has written."""
-
-    metrics: dict[str, Any]
-    times: list[dict[str, float | None]]
-    """Seconds, images per second and meter readings of each epoch."""
-    timing: dict[str, Any]
-    provenance: dict[str, Any]
-    cell: dict[str, Any]
-
-
-class MissingCell(DataError):
-    """A cell without results."""
-
-
-class DamagedCell(DataError):
-    """A cell whose results cannot be read."""
-
-
-def read_cell(folder: Path, cell_id: str) -> CellRecord:
-    """The results of one cell.
-
-    Raises MissingCell, DamagedCell, or DataError when the results are another cell's.
-    """
-    if not (folder / "metrics.json").is_file():
-        raise MissingCell("it has no results")
-    absent = [name for name in _FILES if not (folder / name).is_file()]
-    if absent:
-        raise DamagedCell(f"{folder / absent[0]} is missing")
-    metrics = _read_json(folder / "metrics.json")
-    if metrics.get("cell_id") != cell_id:
-        raise DataError(
-            f"{folder / 'metrics.json'} holds cell {metrics.get('cell_id')!r}, not {cell_id}; "
-            "was the folder copied or renamed? Remove it and train the cell again"
-        )
-    record = CellRecord(
-        metrics,
-        _read_times(folder / "epochs.csv", LOADER_TIMES if reads_only(cell_id) else EPOCH_TIMES),
-        _read_json(folder / "timing.json"),
-        _read_json(folder / "provenance.json"),
-        _read_json(folder / "cell.json"),
-    )
-    problem = _problem(record)
-    if problem:
-        raise DamagedCell(f"{folder}: {problem}")
-    return record
-
-
-def reads_only(cell_id: str) -> bool:
-    """Whether a cell is one of a loader benchmark: it reads, and trains nothing."""
-    return cell_id.startswith("load-")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DamagedCell(f"{path} cannot be read ({error})") from None
-    if not isinstance(content, dict):
-        raise DamagedCell(f"{path} holds no mapping")
-    return content
-
-
-def _read_times(path: Path, needed: tuple[str, ...]) -> list[dict[str, float | None]]:
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            return [
-                {key: float(row[key]) for key in needed}
-                | {key: float(row[key]) if row.get(key) else None for key in READINGS}
-                for row in csv.DictReader(file)
-            ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DamagedCell(f"{path} cannot be read ({error})") from None
-
-
-def _problem(record: CellRecord) -> str:
-    """What is wrong with a record that could be read; empty when nothing is."""
-    status, epochs = record.metrics.get("status"), record.metrics.get("epochs")
-    if status not in ("completed", "diverged"):
-        return f"metrics.json: status {status!r}"
-    if not isinstance(epochs, list) or not all(isinstance(e, dict) for e in epochs):
-        return "metrics.json has no list of epochs"
-    reads = reads_only(record.metrics["cell_id"])
-    measured, timed = (("images",), LOADER_TIMING) if reads else (EPOCH_METRICS, ())
-    if any(key not in epoch for epoch in epochs for key in ("epoch", *measured)):
-        return "metrics.json: an epoch lacks a metric"
-    numbers = [value for epoch in epochs for value in epoch.values() if value is not None]
-    if not all(isinstance(v, (int, float)) and math.isfinite(v) for v in numbers):
-        return "metrics.json: an epoch holds something that is no finite number"
-    if status == "completed" and (not epochs or record.metrics.get("last") != epochs[-1]):
-        return "metrics.json: `last` is not the last epoch"
-    if len(record.times) != len(epochs):
-        return f"epochs.csv has {len(record.times)} epochs, metrics.json {len(epochs)}"
-    lacking = [key for key in (*TIMING, *timed) if key not in record.timing]
-    return f"timing.json lacks {lacking[0]}" if lacking else ""
 
 
 def collect(
@@ -159,8 +37,7 @@ def collect(
 ) -> tuple[dict[str, CellRecord], list[str]]:
     """Records by cell id, and a sentence for every cell that is not there.
 
-    Without `partial` the first missing or damaged cell is an error; a folder that holds another
-    cell is one always.
+    Without `partial` the first missing or damaged cell is an error.
     """
     records: dict[str, CellRecord] = {}
     absent = []
@@ -174,7 +51,8 @@ def collect(
             )
             if not partial:
                 raise type(error)(f"{plan.name} at scale {plan.scale_name}: {message}") from None
-            absent.append(message)
+            kind = "damaged" if isinstance(error, DamagedCell) else "missing"
+            absent.append(f"{kind}: {message}")
     return records, absent
 
 
@@ -235,7 +113,8 @@ def epochs_table(plan: StudyPlan, records: dict[str, CellRecord]) -> str:
             continue
         labels = {**_cell_labels(plan, cell), "status": record.metrics["status"]}
         for epoch, times in zip(record.metrics["epochs"], record.times, strict=True):
-            rows.append({**labels, **epoch, **{key: times[key] for key in times if key in columns}})
+            found = {**epoch, **times}
+            rows.append({**labels, **{key: found.get(key) for key in ("epoch", *measured)}})
     return _csv(columns, rows)
 
 
@@ -310,9 +189,9 @@ def _run(plan: StudyPlan, cell: Cell, record: CellRecord | None) -> dict[str, An
     if record is None:
         return {**row, "status": "missing"}
     metrics = record.metrics
-    row |= {key: record.timing[key] for key in TIMING} | _origin(record)
+    row |= {key: record.timing.get(key) for key in TIMING} | _origin(record)
     if plan.config.kind == "loader":
-        row |= {key: record.timing[key] for key in LOADER_TIMING}
+        row |= {key: record.timing.get(key) for key in LOADER_TIMING}
         row |= {"train_images": metrics["train_images"], "epochs": len(metrics["epochs"])}
         return {**row, "status": metrics["status"]}
     best, where = metrics.get("best") or {}, metrics.get("diverged_at") or {}
@@ -372,5 +251,5 @@ def _csv(columns: list[str], rows: list[dict[str, Any]]) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, lineterminator="\n", extrasaction="raise")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: guarded(value) for key, value in row.items()} for row in rows)
     return out.getvalue()

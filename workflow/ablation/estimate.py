@@ -7,15 +7,16 @@ epochs may differ. Where no such cell is finished, nothing is estimated.
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from .config.resources import Resources
+from .foreign import LARGE, Unreadable, read_text
 from .identity import digest
 from .plan import Cell
+from .results import Spent, typed
 
 # Of a cell's settings, those that do not change what an epoch costs.
 _FREE = {"seed", "epochs", "lr", "schedule", "clip_grad_norm", "pretrained"}
@@ -100,22 +101,22 @@ def of_cell(results: Path, cell: str) -> Took | None:
     """What one cell took; None if it is not finished, or has no whole epoch."""
     folder = results / "cells" / cell
     try:
-        timing = json.loads((folder / "timing.json").read_text())
-        with open(folder / "epochs.csv", newline="") as file:
-            epochs = sum(1 for _ in csv.reader(file)) - 1
-        spent = timing["train_time_s"] + timing["eval_time_s"]
-        start = timing["startup_time_s"]
-    except (OSError, ValueError, KeyError, TypeError):
+        timing = typed(folder / "timing.json", Spent)
+        epochs = len(read_text(folder / "epochs.csv", LARGE).splitlines()) - 1
+    except (OSError, Unreadable):
         return None
     if epochs < 1:
         return None
-    return Took(start or 0.0, spent / epochs, _memory(results, cell))
+    spent = timing.train_time_s + timing.eval_time_s
+    return Took(max(timing.startup_time_s or 0.0, 0.0), spent / epochs, _memory(results, cell))
 
 
 def _memory(results: Path, cell: str) -> float | None:
     """Most memory in MB of a job's processes, as Snakemake measured it."""
     try:
-        with open(results / f"logs/train/{cell}.benchmark.tsv", newline="") as file:
-            return max(float(row["max_rss"]) for row in csv.DictReader(file, delimiter="\t"))
-    except (OSError, ValueError, KeyError, TypeError):  # a job of under a second has no value
-        return None
+        lines = read_text(results / f"logs/train/{cell}.benchmark.tsv").splitlines()
+        rows = csv.DictReader(lines, delimiter="\t")
+        most = max(float(row["max_rss"]) for row in rows)
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        return None  # a job of under a second has no value
+    return most if 0 <= most < 1e9 else None

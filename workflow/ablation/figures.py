@@ -20,12 +20,13 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from .config.study import Curves, Importance, LoaderRates, Pareto, RangeCurves
+from .csv_text import guarded
 from .curves_figure import draw_curves, drawn_lines
 from .errors import ConfigError
 from .figure_data import why_not
 from .figure_layout import layout
 from .figure_parts import headline
-from .files import publish, write_text
+from .files import replacing, write_text
 from .frames import StudyData
 from .front_figures import draw_importance, draw_pareto
 from .heatmap_figure import draw_heatmap
@@ -63,9 +64,8 @@ def write_figures(figures: list[Drawn], folder: Path) -> None:
             write_text(folder / f"{figure.name}.txt", f"{figure.why_not}\n")
             continue
         write_text(folder / f"{figure.name}.svg", figure.svg)
-        temporary = folder / f".{figure.name}.png.tmp"
-        temporary.write_bytes(figure.png)
-        publish(temporary, folder / f"{figure.name}.png")
+        with replacing(folder / f"{figure.name}.png") as file:
+            file.write(figure.png)
         write_text(folder / f"{figure.name}.csv", figure.table)
         if figure.layout:
             write_text(folder / f"{figure.name}.layout.json", figure.layout)
@@ -99,6 +99,8 @@ def draw(data: StudyData, name: str) -> Drawn:
         figure.savefig(png, format="png", metadata={"Software": None}, **fit)
         places = _layout_json(figure, cut, data, spec) if isinstance(spec, Curves) else ""
         plt.close(figure)
+    texts = frame.select_dtypes(exclude="number").columns
+    frame = frame.assign(**{name: frame[name].map(guarded) for name in texts})
     table = frame.to_csv(index=False, lineterminator="\n")
     return Drawn(name, svg.getvalue(), png.getvalue(), table, places)
 

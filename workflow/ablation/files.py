@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import secrets
+import stat
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from .errors import DataError
 
@@ -42,14 +46,62 @@ def publish(temporary: Path, final: Path) -> None:
     fsync_directory(final.parent)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a small file atomically: a reader sees the old one or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A new file to write into, which takes the name of `path` in one step at the end; after an
+    error nothing is left of it.
+
+    Its name until then is nobody's to guess, and it is made here or not at all: a link that waits
+    in its place is never written through. A link in the place of `path` is replaced itself.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        temporary.write_text(text, encoding="utf-8")
+        with os.fdopen(os.open(temporary, flags, 0o666), "wb") as file:
+            yield file
         publish(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file atomically: a reader sees the old one or the new one, never a part."""
+    with replacing(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def own_folder(folder: Path) -> None:
+    """Make a folder for one cell's files, or take the one that is there.
+
+    The folders above it may be links (`results` on a large disk). It may not: what it leads to is
+    another's. DataError then; OSError when it cannot be made.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir()
+    refuse_link(folder)
+
+
+def refuse_link(folder: Path) -> None:
+    """Raise DataError when something else than a folder has the name of one."""
+    try:
+        mode = folder.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISDIR(mode):
+        raise DataError(
+            f"{folder}: a link or a file where a folder of its own is due, and nothing is written "
+            "through it; move it away and start again (`results` and `results/cells` may be links)"
+        )
+
+
+def own_file(path: Path) -> bool:
+    """Whether a file is an ordinary one, no link, and this user's."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()
 
 
 def stable_json(value: Any, indent: int = 0) -> str:

@@ -7,6 +7,7 @@ chance accuracy, a missing run not at all (and it is counted).
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,10 +16,13 @@ from typing import Any
 import pandas as pd
 
 from . import stats
-from .collect import RAW_METRICS, at_scale, run_columns, threshold_name
+from .collect import at_scale, run_columns, threshold_name
+from .csv_text import unguarded
 from .errors import DataError
+from .foreign import TABLE, read_text
 from .grid import StudyPlan, Variant, format_value
 from .metrics import METRICS
+from .results import RAW_METRICS
 
 _TEXT = (
     *("cell_id", "variant", "status", "fit", "energy_source", "hardware_id", "torch"),
@@ -190,9 +194,8 @@ def _censored(plan: StudyPlan) -> list[str]:
 def _read(path: Path, text: tuple[str, ...], flags: set[str]) -> pd.DataFrame:
     """A CSV with texts as they stand ('None', '1e5' and 'NA' are texts) and exact numbers."""
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))
-    except (OSError, ValueError) as error:
+        rows = list(csv.reader(io.StringIO(read_text(path, TABLE), newline="")))
+    except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{path} cannot be read ({error}); collect the study first") from None
     if not rows or any(len(row) != len(rows[0]) for row in rows):
         raise DataError(f"{path} is damaged; collect the study again")
@@ -200,7 +203,9 @@ def _read(path: Path, text: tuple[str, ...], flags: set[str]) -> pd.DataFrame:
     for name in frame.columns:
         if name in flags:
             frame[name] = [value == "True" for value in frame[name]]
-        elif name not in text and not name.startswith(("axis.", "at_scale.")):
+        elif name in text or name.startswith(("axis.", "at_scale.")):
+            frame[name] = [unguarded(value) for value in frame[name]]
+        else:
             try:
                 frame[name] = [float(v) if v else stats.NAN for v in frame[name]]
             except ValueError as error:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 DEVICES = Path("/dev")
-_held: list[IO[str]] = []
+_held: list[IO[bytes]] = []
 """Open for as long as the process lives: the kernel gives the locks back however it ends."""
 
 
@@ -53,7 +53,9 @@ def _lock(folder: Path, name: str) -> bool:
     """Whether a GPU was free, and is this process's now."""
     with contextlib.suppress(OSError):
         path = folder / f"ablation-gpu-{os.getuid()}-{name.replace('/', '_')}.lock"
-        file = open(path, "a")  # noqa: SIM115 - held until the process ends
+        # In a folder where anybody makes any name: no link is followed, no pipe waited for.
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        file = os.fdopen(os.open(path, flags, 0o600), "wb")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

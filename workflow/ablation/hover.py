@@ -4,11 +4,12 @@ where its SVG has them."""
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
+from .csv_text import unguarded
 from .errors import DataError
+from .foreign import LARGE, read_json, read_text
 from .metrics import METRICS
 
 
@@ -38,10 +39,10 @@ def hover(folder: Path, name: str, metric: str) -> dict[str, Any]:
 
 def _read(folder: Path, name: str) -> tuple[dict[str, Any], list[dict[str, str]]]:
     try:
-        layout = json.loads((folder / f"{name}.layout.json").read_text(encoding="utf-8"))
-        with open(folder / f"{name}.csv", newline="", encoding="utf-8") as file:
-            return layout, list(csv.DictReader(file))
-    except (OSError, ValueError) as error:
+        layout = read_json(folder / f"{name}.layout.json", LARGE)
+        table = csv.DictReader(read_text(folder / f"{name}.csv", LARGE).splitlines())
+        return layout, [{**row, "variant": unguarded(row["variant"])} for row in table]
+    except (OSError, ValueError, KeyError, csv.Error) as error:
         raise DataError(
             f"{folder / name}: the data behind the figure cannot be read ({error}); "
             "run `python workflow/study_figures.py` first"

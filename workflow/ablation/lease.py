@@ -17,7 +17,9 @@ from typing import Any
 import psutil
 
 from .errors import StopRequested, UserError
-from .files import disk_error
+from .files import disk_error, own_folder
+from .foreign import read_json
+from .results import Holder
 
 BEAT_S = 5.0
 DEAD_AFTER_S = 60.0  # a lease from another host whose heart has not beaten for so long is dead
@@ -40,6 +42,10 @@ class Lease:
         self.path, self.say, self.poll_s, self.stop = path, say, poll_s, stop
         self.token = uuid.uuid4().hex
         self._ended = threading.Event()
+        self._now = 0.0
+        """The file system's own clock at the last try."""
+        self._seen: tuple[int, float] | None = None
+        """Of a lease whose time lies ahead: that time, and since when it is known."""
 
     def __enter__(self) -> Lease:
         told = -math.inf
@@ -47,11 +53,7 @@ class Lease:
             if self.stop():
                 raise StopRequested("stopped as asked while another job was training this cell")
             if time.monotonic() - told > 30:
-                holder = read(self.path) or {}
-                self.say(
-                    f"waiting: {holder.get('host')} process {holder.get('pid')} "
-                    f"(job {holder.get('job') or '-'}) is training this cell"
-                )
+                self.say(self._waiting())
                 told = time.monotonic()
             time.sleep(self.poll_s)
         self._beating = threading.Thread(target=self._beat, daemon=True)
@@ -64,6 +66,14 @@ class Lease:
         if self.held():
             self.path.unlink(missing_ok=True)
 
+    def _waiting(self) -> str:
+        holder = read(self.path) or {}
+        text = (
+            f"waiting: {holder.get('host')} process {holder.get('pid')} "
+            f"(job {holder.get('job') or '-'}) is training this cell"
+        )
+        return f"{text}; {ahead(self.path, self._now)}" if self._seen else text
+
     def held(self) -> bool:
         """Whether the lease is still this process's own."""
         return (read(self.path) or {}).get("token") == self.token
@@ -75,7 +85,9 @@ class Lease:
 
     def _take(self) -> bool:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            own_folder(self.path.parent)
+        except FileNotFoundError:  # as below
+            return False
         except OSError as error:
             raise disk_error(self.path, error) from None
         content = {
@@ -96,9 +108,9 @@ class Lease:
             if self.held():  # over NFS a link that was made can be reported as failed
                 return True
             # The file system's own clock: hosts of a cluster may differ by minutes.
-            now = mine.stat().st_mtime
-            if not alive(self.path, now):
-                self._remove_dead(now)
+            self._now = mine.stat().st_mtime
+            if not self._lives(self.path, self._now):
+                self._remove_dead(self._now)
             return False
         except FileNotFoundError:  # the last holder has just removed the empty folder
             return False
@@ -107,6 +119,22 @@ class Lease:
         finally:
             mine.unlink(missing_ok=True)
 
+    def _lives(self, path: Path, now: float) -> bool:
+        """Whether the holder lives. A time ahead of the file system's clock (it was set back, or a
+        backup was restored) would never grow old: there the heart must be seen to beat."""
+        if not alive(path, now):
+            return False
+        try:
+            beat = path.stat()
+        except OSError:
+            return True
+        if not _is_ahead(beat.st_mtime, now) or _here(path):
+            self._seen = None
+            return True
+        if self._seen is None or self._seen[0] != beat.st_mtime_ns:
+            self._seen = (beat.st_mtime_ns, time.monotonic())
+        return time.monotonic() - self._seen[1] < DEAD_AFTER_S
+
     def _remove_dead(self, now: float) -> None:
         """Rename the dead lease away; of several waiting processes one wins, all try again."""
         grave = self.path.with_name(f".{self.path.name}.{self.token}.dead")
@@ -114,7 +142,7 @@ class Lease:
             os.rename(self.path, grave)
         except FileNotFoundError:
             return
-        if alive(grave, now):  # a living lease stood there by now: give it back
+        if self._lives(grave, now):  # a living lease stood there by now: give it back
             with contextlib.suppress(FileExistsError):
                 os.link(grave, self.path)
         grave.unlink(missing_ok=True)
@@ -137,11 +165,11 @@ def read(path: Path) -> dict[str, Any] | None:
 
 
 def _content(path: Path) -> dict[str, Any] | None:
+    """What a lease holds; None when it is none of ours. OSError when it cannot be read now."""
     try:
-        content = json.loads(path.read_text())
-    except ValueError:
+        return Holder.model_validate(read_json(path)).model_dump()
+    except ValueError:  # pydantic's too
         return None
-    return content if isinstance(content, dict) else None
 
 
 def alive(path: Path, now: float | None = None) -> bool:
@@ -165,6 +193,31 @@ def alive(path: Path, now: float | None = None) -> bool:
         return False
     except OSError:
         return True
+
+
+def _is_ahead(beat: float, now: float) -> bool:
+    return beat - now >= DEAD_AFTER_S
+
+
+def _here(path: Path) -> bool:
+    """Whether the holder is of this host, whose processes tell more than any clock."""
+    return (read(path) or {}).get("host") == socket.gethostname()
+
+
+def ahead(path: Path, now: float | None = None) -> str:
+    """What is odd about a lease whose time lies in the future; empty when nothing is. now: as of
+    `alive`."""
+    try:
+        seconds = path.stat().st_mtime - (time.time() if now is None else now)
+    except OSError:
+        return ""
+    if not _is_ahead(seconds, 0.0) or _here(path):
+        return ""
+    return (
+        f"{path} is dated {seconds:.0f} s ahead of the clock (set back, or a restored backup): it "
+        f"is taken over when it does not change for {DEAD_AFTER_S:.0f} s; delete it if nothing "
+        "trains this cell"
+    )
 
 
 def _process_lives(holder: dict[str, Any]) -> bool:

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from .csv_text import guarded
+
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -119,7 +121,7 @@ def to_csv(table: Table) -> str:
     writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()
     for record in table.records:
-        writer.writerow({key: "" if _unknown(v) else v for key, v in record.items()})
+        writer.writerow({key: "" if _unknown(v) else guarded(v) for key, v in record.items()})
     return out.getvalue()
 
 

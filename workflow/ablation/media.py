@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import mmap
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from .errors import ConfigError, DataError
-from .files import disk_error, publish
+from .files import disk_error, replacing
 
 _MEMORY = ("tmpfs", "ramfs", "hugetlbfs", "devtmpfs")
 _NETWORK = ("nfs", "lustre", "ceph", "gpfs", "beegfs", "cifs", "smb", "glusterfs", "afs", "9p")
@@ -30,12 +32,17 @@ def place(beton: Path, medium: Path) -> tuple[Path, bool]:
     """(the beton's place on the medium, whether it was copied there now).
 
     It is the beton itself where the medium holds it, as the folder of all betons does. A copy is
-    whole or absent, and stays for the next cell. DataError where there is no room.
+    whole or absent, and stays for the next cell of this user. DataError where there is no room.
     """
     target = medium / beton.parent.name / beton.name
     try:
         size = beton.stat().st_size
-        if target.exists() and (target.samefile(beton) or target.stat().st_size == size):
+        if target.exists() and target.samefile(beton):
+            return target, False
+        target = private(medium) / beton.parent.name / beton.name
+        # By its size alone: the digest of its content is in its folder's name, and nobody but this
+        # user can have put it there.
+        if target.exists() and target.stat().st_size == size:
             return target, False
         target.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(target.parent).free
@@ -44,15 +51,28 @@ def place(beton: Path, medium: Path) -> tuple[Path, bool]:
                 f"{target}: the copy needs {size / 2**30:.2f} GiB, {medium} has "
                 f"{free / 2**30:.2f} GiB; free some, or name another folder in `media`"
             )
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        try:
-            shutil.copyfile(beton, temporary)
-            publish(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with open(beton, "rb") as stored, replacing(target) as copy:
+            shutil.copyfileobj(stored, copy, 16 * 2**20)
     except OSError as error:
         raise disk_error(target, error) from None
     return target, True
+
+
+def private(medium: Path) -> Path:
+    """This user's folder on a medium, into which nobody else can put a file; DataError where a
+    folder of its name is another's: on /dev/shm anybody makes any name."""
+    folder = medium / f"ablation-{os.geteuid()}"
+    medium.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or shared:
+        raise DataError(
+            f"{folder}: a folder that this user alone may write is due there, for copies of betons;"
+            " remove what has its name, or name another folder in `media`"
+        )
+    return folder
 
 
 def below(path: Path, mounts: str | None = None, devices: Path = Path("/sys/dev/block")) -> dict:

@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .files import write_text
+from .files import own_file, own_folder, write_text
+from .foreign import Unreadable, read_tail
+from .results import Progress, typed
 
 NAME = "progress.json"
 
@@ -34,31 +36,33 @@ def write(path: Path, state: Any, epochs: int) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What was noted; empty when nothing was."""
+    """What was noted; empty when nothing was, or nothing that can be read: the next epoch notes it
+    anew."""
     try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError):
+        return typed(path, Progress).model_dump(exclude_unset=True)
+    except Unreadable:
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def recall_log(folder: Path) -> bool:
     """Write what earlier attempts said into this one's log, if that is a file; whether any did.
 
-    Snakemake deletes a job's log before each attempt. A link in `folder` keeps it.
+    Snakemake deletes a job's log before each attempt. A hard link in `folder` keeps it. What else
+    stands there is not read: a log is public, and a symbolic link leads to anything.
     """
     kept, mine = folder / "log.txt", os.fstat(2)
     recalled = False
     try:
         if not stat.S_ISREG(mine.st_mode):
             return False
-        if kept.exists() and not os.path.samestat(kept.stat(), mine):
-            sys.stderr.write(kept.read_text(errors="replace"))
+        own_folder(folder)
+        ours = own_file(kept)
+        if ours and not os.path.samestat(kept.lstat(), mine):
+            sys.stderr.write(read_tail(kept, follow=False))
             sys.stderr.flush()
-            kept.unlink()
             recalled = True
-        if not kept.exists():
-            folder.mkdir(parents=True, exist_ok=True)
+        if not ours or recalled:
+            kept.unlink(missing_ok=True)
             os.link(os.readlink("/proc/self/fd/2"), kept)
     except OSError:  # no /proc, or the log is on another file system: there is no history then
         pass

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import os
+import secrets
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import diagnosis
 from .checkpoint import write_tensors
-from .errors import UserError
-from .files import disk_error, stable_json, write_text
+from .errors import DataError, UserError
+from .files import disk_error, own_file, own_folder, stable_json, write_text
+from .foreign import LARGE, Unreadable
+from .results import Named, typed
 
 if TYPE_CHECKING:
     from .grid import Cell
@@ -148,7 +150,7 @@ def write_results(
     weights: none of a cell that only reads.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        own_folder(folder)
         (folder / "metrics.json").unlink(missing_ok=True)
         write_text(folder / "cell.json", stable_json(cell) + "\n")
         write_text(folder / "epochs.csv", _epochs_csv(metrics["epochs"], times))
@@ -169,10 +171,14 @@ def adopt(kept: Path, folder: Path) -> None:
     """
     try:
         for name in RESULTS:
-            temporary = folder / f".{name}.{os.getpid()}.tmp"
-            temporary.unlink(missing_ok=True)
-            os.link(kept / name, temporary)
-            os.utime(temporary)  # newer than the job's inputs
+            if not own_file(kept / name):
+                raise DataError(
+                    f"{kept / name}: a link, or another user's file, where a kept result is due; "
+                    f"delete {kept} to train the cell again"
+                )
+            temporary = folder / f".{name}.{secrets.token_hex(8)}.tmp"
+            os.link(kept / name, temporary, follow_symlinks=False)
+            os.utime(temporary, follow_symlinks=False)  # newer than the job's inputs
             os.replace(temporary, folder / name)
             temporary.unlink(missing_ok=True)  # a rename onto the same file does nothing
     except OSError as error:
@@ -190,8 +196,8 @@ def complete(folder: Path, cell_id: str) -> bool:
     if not all((folder / name).is_file() for name in RESULTS):
         return False
     try:
-        found = json.loads((folder / "metrics.json").read_text()).get("cell_id")
-    except (OSError, ValueError, AttributeError):
+        found = typed(folder / "metrics.json", Named, LARGE).cell_id
+    except Unreadable:
         return False
     if found != cell_id:
         raise UserError(f"{folder}: holds the results of cell {found}, not of {cell_id}")

@@ -13,12 +13,11 @@ from typing import Any
 
 from . import recommendation, sentences
 from .claims import verdicts
-from .collect import CellRecord, read_cell, reads_only
 from .config.expected import notes
 from .config.load import load_study
 from .config.study import StudyConfig
 from .errors import NotAtScale, UserError
-from .files import write_text
+from .files import refuse_link, write_text
 from .frames import StudyData, load
 from .grid import Cell, Planner
 from .markup import Column, Entry, Table
@@ -29,12 +28,21 @@ from .report_cells import cell_pages, paged_cells
 from .report_documents import claims_content, document_content, grouped
 from .report_machines import dates, hardware, time_table, versions
 from .report_study import study_content
+from .results import CellRecord, DamagedCell, MissingCell, read_cell, reads_only
 from .sentences import count, duration, listed
 from .settings import model_text
 
+OWN = ("studies", "cells")
+"""Folders of the report that hold its pages and nothing else."""
 
-def build(place: Place) -> None:
-    """Write report.md, a page for every study and cell, and at last index.html."""
+
+def build(place: Place) -> dict[str, str]:
+    """Write report.md, a page for every study and cell, and at last index.html.
+
+    Returns what is wrong with the files of damaged cells, by cell: the rest is reported on.
+    """
+    for folder in OWN:
+        refuse_link(place.out / folder)  # pages are written and deleted there
     material = gather(place)
     content = material.content
     pages = Pages()
@@ -42,13 +50,15 @@ def build(place: Place) -> None:
     for study, following in zip(shown, [*shown[1:], None], strict=True):
         path = place.out / "studies" / f"{study['id']}.html"
         pages.write(path, "study", content, study=study, following=following)
-    for cell in cell_pages(material.studies, material.records, material.paged, place):
+    found = (material.records, material.damaged)
+    for cell in cell_pages(material.studies, *found, material.paged, place):
         pages.write(place.out / "cells" / f"{cell['id']}.html", "cell", content, cell=cell)
     pages.write(place.out / "index.html", "index", content)
     write_text(place.out / "report.md", render_markdown(content))
-    for folder in ("studies", "cells"):  # pages of an earlier choice of studies
+    for folder in OWN:  # pages of an earlier choice of studies
         for page in set((place.out / folder).glob("*.html")) - pages.written:
             page.unlink()
+    return material.damaged
 
 
 class Pages:
@@ -71,6 +81,8 @@ class Material:
 
     studies: list[StudyData]
     records: dict[str, CellRecord]
+    damaged: dict[str, str]
+    """Cell -> what is wrong with its files."""
     paged: set[str]
     """The cells that have a page."""
     content: dict[str, Any]
@@ -89,7 +101,7 @@ def gather(place: Place) -> Material:
         studies.append(load(plan, folder / "runs.csv", folder / "epochs.csv"))
     if not studies:
         raise UserError(f"none of these studies is run at scale {place.scale}")
-    records = _records(studies, place.cells)
+    records, damaged = _records(studies, place.cells)
     paged = paged_cells(studies, records, place.cells)
     found = {data.plan.name: verdicts(data) for data in studies}
     groups = grouped(studies, found, planner)
@@ -100,13 +112,13 @@ def gather(place: Place) -> Material:
         "documents": [document_content(group) for group in groups],
         "not_run": _not_run(not_run, place.scale),
         "studies": [
-            study_content(data, found[data.plan.name], records, paged, place)
+            study_content(data, found[data.plan.name], (records, damaged), paged, place)
             | {"document": {"id": group.id, "title": group.title}}
             for group in groups
             for data in group.studies
         ],
     }
-    return Material(studies, records, paged, content)
+    return Material(studies, records, damaged, paged, content)
 
 
 def _front(
@@ -132,14 +144,22 @@ def _front(
     }
 
 
-def _records(studies: list[StudyData], cells: Path) -> dict[str, CellRecord]:
-    """Records of the cells that runs.csv counts as there."""
-    records = {}
+def _records(studies: list[StudyData], cells: Path) -> tuple[dict[str, CellRecord], dict[str, str]]:
+    """Records of the cells that runs.csv counts as there, and what is wrong with the files of
+    others: one damaged cell is told, and the rest reported on."""
+    records, damaged = {}, {}
     for data in studies:
         there = set(data.runs.loc[data.runs["status"] != "missing", "cell_id"])
-        for cell in there - set(records):
-            records[cell] = read_cell(cells / cell, cell)
-    return records
+        for cell in data.plan.cells:
+            try:
+                if cell.id not in records and cell.id not in damaged:
+                    record = read_cell(cells / cell.id, cell.id)
+                    records |= {cell.id: record} if cell.id in there else {}
+            except MissingCell:
+                continue
+            except DamagedCell as error:
+                damaged[cell.id] = str(error)
+    return records, damaged
 
 
 def _facts(studies: list[StudyData], records: dict[str, CellRecord]) -> list[tuple[str, str]]:

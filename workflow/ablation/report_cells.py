@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from .cell_curves import Panel, panel
-from .collect import EPOCH_METRICS, RAW_METRICS, CellRecord, log_of, reads_only
+from .collect import log_of
+from .foreign import LARGE, read_tail
 from .frames import StudyData
 from .grid import Cell
 from .markup import Column, Entry, Table
 from .metrics import METRICS
 from .place import Place
+from .printable import escaped
+from .results import EPOCH_METRICS, RAW_METRICS, CellRecord, reads_only
 from .sentences import count, duration
 from .settings import plain_value
 
@@ -48,20 +51,31 @@ def paged_cells(
 
 
 def cell_pages(
-    studies: list[StudyData], records: Mapping[str, CellRecord], paged: set[str], place: Place
+    studies: list[StudyData],
+    records: Mapping[str, CellRecord],
+    damaged: Mapping[str, str],
+    paged: set[str],
+    place: Place,
 ) -> Iterator[dict[str, Any]]:
-    """The content of each cell's page, one by one: all of them at once would be large."""
+    """The content of each cell's page, one by one: all of them at once would be large.
+
+    damaged: what is wrong with the files of cells that have no record.
+    """
     found: dict[str, list[tuple[StudyData, Cell]]] = {}
     for data in studies:
         for cell in data.plan.cells:
             found.setdefault(cell.id, []).append((data, cell))
     for name, places in found.items():
         if name in paged:
-            yield _content(places, records.get(name), paged, place)
+            yield _content(places, records.get(name), damaged.get(name), paged, place)
 
 
 def _content(
-    places: list[tuple[StudyData, Cell]], record: CellRecord | None, paged: set[str], place: Place
+    places: list[tuple[StudyData, Cell]],
+    record: CellRecord | None,
+    damage: str | None,
+    paged: set[str],
+    place: Place,
 ) -> dict[str, Any]:
     data, cell = places[0]
     epochs = record.metrics["epochs"] if record else []
@@ -76,21 +90,21 @@ def _content(
             for d, c in places
         ],
         "parents": [{"id": p.id, "page": p.id in paged} for p in cell.parents],
-        "results": _results(record),
+        "results": _results(record) if record else [("Status", status_text(None, damage))],
         "panels": _panels(record),
         "epochs": _epoch_table(epochs) if epochs else None,
         "settings": _settings(settings),
         "provenance": _provenance(data, record),
-        "command": str(record.cell["command"]) if record else "",
+        "command": place.command(data.plan.name, cell) if record else "",
         "folder": (place.cells / cell.id).as_posix(),
         "log": {"path": log, "text": lines, "left_out": left_out},
     }
 
 
-def status_text(record: CellRecord | None) -> str:
-    """`completed`, `diverged in epoch 3, step 7`, `missing: no result`."""
+def status_text(record: CellRecord | None, damage: str | None = None) -> str:
+    """`completed`, `diverged in epoch 3, step 7`, `missing: no result`, `damaged: ...`."""
     if record is None:
-        return "missing: no result"
+        return f"damaged: {damage}" if damage else "missing: no result"
     if record.metrics["status"] != "diverged":
         return str(record.metrics["status"])
     at = record.metrics.get("diverged_at") or {}
@@ -100,20 +114,20 @@ def status_text(record: CellRecord | None) -> str:
 
 def log_text(log: Path) -> tuple[str, int, str]:
     """The last lines of a log, how many stand before them, and its path."""
-    try:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
+    if not log.is_file():
         return "", 0, ""
+    # No link is followed: where a log is due, one to a private file would be published.
+    lines = read_tail(log, LARGE, follow=False).splitlines()
     kept = lines[-LOG_LINES:]
-    # A control character has no place in a page; the bars of a progress line end in \r.
-    clean = ("".join(c if c.isprintable() or c == "\t" else " " for c in line) for line in kept)
-    return "\n".join(clean), len(lines) - len(kept), log.as_posix()
+    return (
+        "\n".join(escaped(line.expandtabs()) for line in kept),
+        len(lines) - len(kept),
+        log.as_posix(),
+    )
 
 
-def _results(record: CellRecord | None) -> Facts:
+def _results(record: CellRecord) -> Facts:
     facts: Facts = [("Status", status_text(record))]
-    if record is None:
-        return facts
     metrics, timing = record.metrics, record.timing
     last, best = metrics.get("last") or {}, metrics.get("best") or {}
     facts.append(("Epochs", str(len(metrics["epochs"]))))
@@ -149,7 +163,7 @@ def _panels(record: CellRecord | None) -> list[Panel]:
     epochs, found = record.metrics["epochs"], []
     for title, lines in _PANELS.items():
         curves = {
-            name: [(e["epoch"], e[key]) for e in epochs if e[key] is not None]
+            name: [(e["epoch"], e[key]) for e in epochs if e.get(key) is not None]
             for key, name in lines.items()
         }
         found.append(panel(title, curves, METRICS[next(iter(lines))].format))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from .collect import CellRecord
 from .frames import StudyData
 from .markup import Column, Entry, Table
+from .results import CellRecord
 from .sentences import count, duration
 
 

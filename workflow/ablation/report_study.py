@@ -11,24 +11,28 @@ from typing import Any
 from . import sentences
 from .captions import caption
 from .claims import Verdict
-from .collect import CellRecord, log_of
+from .collect import log_of
 from .config.study import Curves
 from .entries import number
 from .errors import DataError
 from .figure_data import why_not
+from .foreign import LARGE, Unreadable, read_tail, read_text
 from .frames import StudyData
 from .hover import hover
 from .markup import Column, Entry, Table
 from .metrics import METRICS, TABLE_METRICS
 from .place import Place
+from .printable import one_line
 from .published_table import title_of
 from .render import inline_svg
 from .report_cells import status_text
+from .results import CellRecord
 from .settings import settings_table
 from .tables import study_tables
 from .verdicts import study_table
 
-Records = Mapping[str, CellRecord]
+Records = tuple[Mapping[str, CellRecord], Mapping[str, str]]
+"""By cell: what was read, and what is wrong with the files of others."""
 _EVIDENCE = ("Runs", "Top-1 (%)")
 """Columns of the main table that lead to a variant's runs."""
 
@@ -56,7 +60,7 @@ def study_content(
         "settings": settings_table(plan),
         "runs": runs_table(data, paged),
         "troubles": _troubles(data, records, paged, place),
-        "command": _command(data, records),
+        "command": _command(data, records, place),
     }
 
 
@@ -66,10 +70,10 @@ def _figure(data: StudyData, name: str, place: Place) -> dict[str, Any]:
         return {"svg": "", "caption": reason, "png": "", "id": identity, "hover": None, "csv": ""}
     folder = place.study(data.plan.name) / "figures"
     try:
-        svg = (folder / f"{name}.svg").read_text(encoding="utf-8")
-    except OSError as error:
+        svg = read_text(folder / f"{name}.svg", LARGE)
+    except (OSError, Unreadable) as error:
         raise DataError(
-            f"{folder / name}.svg cannot be read ({error.strerror}); "
+            f"{folder / name}.svg cannot be read ({getattr(error, 'strerror', error)}); "
             "run `python workflow/study_figures.py` first"
         ) from None
     text = caption(data, name)
@@ -142,14 +146,14 @@ def _troubles(data: StudyData, records: Records, paged: set[str], place: Place) 
     headings = ("Cell", "Variant", "Seed", "What", "Log", "Its last line")
     rows = []
     for cell in data.plan.cells:
-        record, log = records.get(cell.id), log_of(place.cells, cell.id)
+        record, log = records[0].get(cell.id), log_of(place.cells, cell.id)
         if record is not None and record.metrics["status"] == "completed":
             continue
         link = cell_link(cell.id) if cell.id in paged else ""
         texts = (
             cell.variant.label,
             str(cell.config.seed),
-            status_text(record),
+            status_text(record, records[1].get(cell.id)),
             log.as_posix(),
             last_line(log),
         )
@@ -159,24 +163,19 @@ def _troubles(data: StudyData, records: Records, paged: set[str], place: Place) 
 
 
 def last_line(log: Path, most: int = 200) -> str:
-    """The last line of a log, shortened; a dash when there is no log."""
-    try:
-        with open(log, "rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - 4096))
-            lines = file.read().decode(errors="replace").split("\n")
-    except OSError:
+    """The last line of a log, shortened."""
+    if not log.is_file():
         return "no log"
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "empty")
-    return last if len(last) <= most else last[:most] + " ..."
+    lines = read_tail(log, 4096, follow=False).split("\n")
+    return one_line(next((line for line in reversed(lines) if line.strip()), "empty"), most)
 
 
-def _command(data: StudyData, records: Records) -> tuple[str, str] | None:
+def _command(data: StudyData, records: Records, place: Place) -> tuple[str, str] | None:
     """(label, command) that makes one cell again: the baseline's first, else any."""
     baseline = data.plan.baseline.label
     cells = sorted(data.plan.cells, key=lambda c: c.variant.label != baseline)
     for cell in cells:
-        if cell.id in records:
+        if cell.id in records[0]:
             label = f"{cell.variant.label}, seed {cell.config.seed} (cell {cell.id})"
-            return label, str(records[cell.id].cell["command"])
+            return label, place.command(data.plan.name, cell)
     return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -12,10 +11,11 @@ from typing import Any
 
 from . import causes, lease, progress
 from .plan import Cell, StudyPlan
+from .results import CellRecord, DamagedCell, MissingCell, read_cell
 
 START_S = 30.0
 """Planning and a lease take a second or two, on a machine with other work ten."""
-STATES = ("running", "waiting", "stopped", "failed", "planned", "diverged", "done")
+STATES = ("running", "waiting", "stopped", "failed", "damaged", "planned", "diverged", "done")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class CellStatus:
     seed: int
     state: str
     """One of STATES. waiting: sent to the cluster and not begun; stopped: goes on from its
-    checkpoint when it is started again; failed: the last attempt ended with an error."""
+    checkpoint when it is started again; failed: the last attempt ended with an error; damaged: its
+    results cannot be read, and it is not trained again before its folder is deleted."""
     epochs: int
     epoch: int = 0
     top1: float | None = None
@@ -38,7 +39,7 @@ class CellStatus:
     node: str = ""
     log: Path | None = None
     note: str = ""
-    """Why it failed."""
+    """Why it failed, what is damaged, or what is odd about it."""
 
 
 def of_plans(plans: Iterable[StudyPlan], results: Path, slurm_logs: Path) -> list[CellStatus]:
@@ -72,8 +73,18 @@ def _of_cell(base: dict[str, Any], results: Path, slurm_logs: Path) -> CellStatu
     cell = base["cell"]
     log = results / "logs/train" / f"{cell}.log"
     base = base | {"log": log if log.is_file() else None}
-    if (metrics := _read(results / "cells" / cell / "metrics.json")) is not None:
-        return _finished(base, metrics, results / "cells" / cell)
+    try:
+        return _finished(base, read_cell(results / "cells" / cell, cell))
+    except DamagedCell as error:
+        return CellStatus(**base, state="damaged", note=str(error))
+    except MissingCell:
+        return _unfinished(base, results, slurm_logs)
+
+
+def _unfinished(base: dict[str, Any], results: Path, slurm_logs: Path) -> CellStatus:
+    """A cell without results: by its lease, its log and what it noted on its way."""
+    cell = base["cell"]
+    log = results / "logs/train" / f"{cell}.log"
     folder = results / "checkpoints" / cell
     begun = progress.read(folder / progress.NAME)
     base |= {"epoch": begun.get("epoch", 0), "top1": begun.get("val_top1")}
@@ -83,7 +94,9 @@ def _of_cell(base: dict[str, Any], results: Path, slurm_logs: Path) -> CellStatu
         node = holder.get("node") or holder.get("host") or ""
         job = f" (job {holder['job']})" if holder.get("job") else ""
         speed = {key: begun.get(key) for key in ("images_per_s", "left_s")}
-        return CellStatus(**base, **speed, state="running", node=f"{node}{job}")
+        return CellStatus(
+            **base, **speed, state="running", node=f"{node}{job}", note=lease.ahead(held)
+        )
     if base["log"] is None:
         rules = ("rule_train_cell", "rule_time_loader")
         sent = any((slurm_logs / rule / cell).is_dir() for rule in rules)
@@ -103,16 +116,16 @@ def _starts(log: Path) -> bool:
     return not said and time.time() - log.stat().st_mtime < START_S
 
 
-def _finished(base: dict[str, Any], metrics: dict[str, Any], folder: Path) -> CellStatus:
-    epochs = metrics.get("epochs") or [{}]
-    timing = _read(folder / "timing.json") or {}
-    origin = _read(folder / "provenance.json") or {}
+def _finished(base: dict[str, Any], record: CellRecord) -> CellStatus:
+    """A cell with results. Of a diverged one, and of one that only reads, there may be no
+    accuracy."""
+    epochs = record.metrics["epochs"]
     return CellStatus(
-        **base | {"epoch": len(metrics.get("epochs", ()))},
-        state="done" if metrics.get("status") == "completed" else "diverged",
-        top1=epochs[-1].get("val_top1"),
-        images_per_s=timing.get("images_per_s"),
-        node=origin.get("host", ""),
+        **base | {"epoch": len(epochs)},
+        state="done" if record.metrics["status"] == "completed" else "diverged",
+        top1=epochs[-1].get("val_top1") if epochs else None,
+        images_per_s=record.timing["images_per_s"],
+        node=record.provenance.get("host") or "",
     )
 
 
@@ -132,11 +145,3 @@ def duration(seconds: float | None) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,9 @@ import torch
 from .config.recipe import CellConfig
 from .errors import UserError
 from .evaluate import Normalize
+from .foreign import LARGE, Unreadable
 from .models.weights import load_start, read_weights
+from .results import Named, typed
 from .weights import OtherCell, TimmWeights, WeightsFile
 
 if TYPE_CHECKING:
@@ -39,13 +40,18 @@ def diverged_parent(cell: Cell, cells: Path) -> Cell | None:
 
 def _status(folder: Path) -> str:
     path = folder / "metrics.json"
+    advice = f"train it first: `--cell {folder.name}` of the same study"
+    if not path.exists():
+        raise UserError(
+            f"{path}: the cell whose weights this one needs is not trained yet; {advice}"
+        )
     try:
-        return json.loads(path.read_text())["status"]
-    except FileNotFoundError:
-        why = "the cell whose weights this one needs is not trained yet"
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        why = f"the cell whose weights this one needs cannot be read ({type(error).__name__})"
-    raise UserError(f"{path}: {why}; train it first: `--cell {folder.name}` of the same study")
+        return typed(path, Named, LARGE).status
+    except Unreadable as error:
+        raise UserError(
+            f"{error}: the cell whose weights this one needs cannot be read; delete its folder, "
+            f"then {advice}"
+        ) from None
 
 
 def starting_weights(cell: Cell, cells: Path) -> dict[str, torch.Tensor] | None:

@@ -89,9 +89,11 @@ def seconds_left(
 ) -> float | None:
     """Seconds until all are done with so many side by side; None when nothing is known.
 
-    Cells that failed are left out: they are not tried again before the workflow is.
+    Cells that failed are left out: they are not tried again before the workflow is. So are damaged
+    ones, which somebody has to look at.
     """
-    left = [pace.left(cells[row.cell], row) for row in rows if row.state != "failed"]
+    tried = (row for row in rows if row.state not in ("failed", "damaged"))
+    left = [pace.left(cells[row.cell], row) for row in tried]
     if any(seconds is None for seconds in left):
         return None
     return max(sum(left) / at_once, max(left, default=0.0))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from typing import Any
 
-from . import diagnosis, record
+from . import again, diagnosis, record
 from .compute import peak_mem_gib
 from .grid import Cell
 from .identity import identity
@@ -49,20 +48,11 @@ def timing(trainer: Trainer) -> dict[str, Any]:
 
 def describe(args: argparse.Namespace, cell: Cell) -> dict[str, Any]:
     """The content of cell.json: what was trained, and how to train it again."""
-    which = [f"--variant {shlex.quote(cell.variant.label)}", f"--seed {cell.config.seed}"]
-    command = [
-        "python workflow/train_cell.py",
-        f"--study {shlex.quote(args.study)}",
-        f"--scale {shlex.quote(args.scale)}",
-        *([f"--cell {cell.id}"] if cell.needed else which),
-        f"--data {shlex.quote(str(args.data))}",
-        f"--out {shlex.quote(str(args.out))}",
-        f"--checkpoints {shlex.quote(str(args.checkpoints))}",
-    ]
+    places = (args.data, args.out, args.checkpoints)
     rule = cell.variant.document.lr
     return {
         **record.labels(cell, args.study, args.scale),
-        "command": " ".join(command),
+        "command": again.training(args.study, args.scale, cell, *places),
         "config": cell.config.model_dump(mode="json"),
         # Where the document has a learning rate by rule: `config` holds what it comes to.
         **({} if isinstance(rule, float) else {"lr_rule": rule.model_dump()}),

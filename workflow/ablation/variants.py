@@ -13,6 +13,7 @@ from .config.study import LoaderTest, StudyConfig
 from .errors import ConfigError, nearest
 from .overrides import at_scale, override
 from .plan import Variant
+from .printable import one_line, order_in
 
 # Planning takes 3 ms a variant, and a table of so many rows is read by nobody.
 MOST_VARIANTS = 2000
@@ -31,6 +32,11 @@ def variants_of(
     variants = []
     for axes, changes in _points(study, where):
         label = _label(axes)
+        if order := order_in(label):
+            raise ConfigError(
+                f"{where}: the variant '{one_line(label, 100)}' has the control or direction "
+                f"character {order} in its label; a label is one line of text"
+            )
         at_label = f"{where}, {label}"
         loader = None
         if study.loader is not None:

@@ -109,7 +109,7 @@ def line(rows: list[CellStatus], left: str | None) -> str:
     """
     states = [row.state for row in rows]
     text = f"{sum(state in FINISHED for state in states)} of {len(rows)} cells done"
-    for state in ("running", "failed") if left else ("failed",):
+    for state in ("running", "failed", "damaged") if left else ("failed", "damaged"):
         if state in states:
             text += f", {states.count(state)} {state}"
     return f"{time.strftime('%H:%M:%S')}  {text}" + (f"; {left}" if left else "")

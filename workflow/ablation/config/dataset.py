@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from ..printable import order_in
 from .base import (
     Config,
     Count,
@@ -218,3 +219,13 @@ class DatasetLock(Config):
     """Counts that differ from the dataset's `expect` and were accepted with `--accept-counts`."""
     shared: SharedImages | None = None
     """Equal images in both splits or in two classes; None without any."""
+
+    @field_validator("classes")
+    @classmethod
+    def _classes_are_one_line(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [name for name in classes if order_in(name)]:
+            raise ValueError(
+                f"the class {wrong[0]!a} holds the control or direction character "
+                f"{order_in(wrong[0])}; rename it and lock the dataset again"
+            )
+        return classes

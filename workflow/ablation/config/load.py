@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from ..errors import ConfigError, nearest
+from ..printable import one_line, order_in
 from .claim import Register
 from .dataset import DatasetConfig, DatasetLock
 from .explain import explain
@@ -29,11 +30,31 @@ def validate(model: type[M], content: Any, where: str) -> M:
         kinds = {type(None): "nothing", str: "text", list: "a list"}
         holds = kinds.get(type(content), f"a {type(content).__name__}")
         raise ConfigError(f"{where}: wants keys with values, holds {holds}")
+    if model is not DatasetLock:  # it names files as others have named them; its classes it checks
+        _refuse_orders(content, where)
     try:
         return model.model_validate(content)
     except ValidationError as error:
         lines = explain(model, content, error.errors())
         raise ConfigError("\n".join(f"{where}: {line}" for line in lines)) from None
+
+
+def _refuse_orders(content: dict, where: str) -> None:
+    """No text or key of a file may order a terminal about or turn what stands beside it: labels,
+    titles and names are printed, and stand in logs that are read for causes of failure."""
+    todo: list[tuple[str, Any]] = [("", content)]
+    while todo:
+        place, value = todo.pop()
+        if isinstance(value, (dict, list)):
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            for key, part in items:
+                below = f"{place}.{key}" if place else str(key)
+                todo += [(below, key), (below, part)]
+        elif isinstance(value, str) and (order := order_in(value, layout=True)):
+            raise ConfigError(
+                f"{where}: {one_line(place, 100)}: holds the control or direction character "
+                f"{order}; write it without"
+            )
 
 
 def find(config_dir: Path, folder: str, name: str, where: str = "") -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import DataError
+from ..printable import order_in
 
 SPLITS = ("train", "val")
 # One file is read whole: something larger is no photograph but a mistake or an attack.
@@ -112,6 +113,12 @@ class ListingBuilder:
             if not found[split] and not self.folders[split]:
                 raise DataError(f"{self.where}: no image in the {split} split{self._flat(split)}")
         classes = sorted(set.union(*self.folders.values()))
+        for cls in classes:
+            if order := order_in(cls):
+                raise DataError(
+                    f"{self.where}: the class {cls!a} holds the control or direction character "
+                    f"{order}; rename its folder"
+                )
         for split in SPLITS:
             missing = [cls for cls in classes if cls not in found[split]]
             if missing:
