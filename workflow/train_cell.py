@@ -86,7 +86,6 @@ def say(text: str) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code."""
     args = parse(argv)
-    faulthandler.enable()  # a crash in compiled code names its signal in the log
     cell = find_cell(args)
     stop_signals = Stop()
     if "TORCHELASTIC_RUN_ID" in os.environ:  # one of the cell's ranks; `launch` has the rest
@@ -356,4 +355,5 @@ def guarded(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    faulthandler.enable()  # a crash in compiled code names its signal in the log
     raise SystemExit(run(guarded))
