@@ -52,7 +52,9 @@ LOADER_TIMING = (
     *("first_images_per_s", "first_mb_per_s", "cached_before"),
     *("load_time_s", "compile_time_s", "copy_time_s", "file_system", "disk"),
 )
-PROVENANCE = ("hardware_id", "torch", "code_version")
+PROVENANCE = ("hardware_id", "machine", "torch", "packages", "code_version")
+# Recorded, and no number comes from it.
+_NO_MATTER = ("snakemake",)
 _FILES = ("cell.json", "metrics.json", "epochs.csv", "timing.json", "provenance.json")
 
 
@@ -332,9 +334,14 @@ def _run(plan: StudyPlan, cell: Cell, record: CellRecord | None) -> dict[str, An
 def _origin(record: CellRecord) -> dict[str, Any]:
     """The columns of PROVENANCE."""
     origin = record.provenance
+    packages, parts = origin.get("packages") or {}, origin.get("hardware") or {}
+    versions = {k: v for k, v in packages.items() if k not in _NO_MATTER}
+    versions |= {"python": origin["python"]} if origin.get("python") else {}
     return {
         "hardware_id": origin.get("hardware_id"),
-        "torch": (origin.get("packages") or {}).get("torch"),
+        "machine": ", ".join(str(parts[k]) for k in ("gpu", "cpu", "isa") if parts.get(k)),
+        "torch": packages.get("torch"),
+        "packages": ", ".join(f"{name} {versions[name]}" for name in sorted(versions)),
         "code_version": origin.get("code_version"),
     }
 

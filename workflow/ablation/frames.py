@@ -22,7 +22,7 @@ from .metrics import METRICS
 
 _TEXT = (
     *("cell_id", "variant", "status", "fit", "energy_source", "hardware_id", "torch"),
-    *("code_version", "file_system", "disk"),
+    *("code_version", "packages", "machine", "file_system", "disk"),
 )
 
 

@@ -7,7 +7,6 @@ import io
 import json
 import math
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -169,6 +168,8 @@ def adopt(kept: Path, folder: Path) -> None:
     """
     try:
         for name in RESULTS:
+            if not (kept / name).exists():
+                continue  # weights: of a cell that only reads, or deleted to save room
             temporary = folder / f".{name}.{os.getpid()}.tmp"
             temporary.unlink(missing_ok=True)
             os.link(kept / name, temporary)
@@ -177,12 +178,6 @@ def adopt(kept: Path, folder: Path) -> None:
             temporary.unlink(missing_ok=True)  # a rename onto the same file does nothing
     except OSError as error:
         raise disk_error(folder, error) from None
-
-
-def release(folder: Path) -> None:
-    """Drop what `adopt` puts back, once the results in `folder` are known to stay."""
-    if (folder / "metrics.json").is_file():
-        shutil.rmtree(folder / ".kept", ignore_errors=True)
 
 
 def complete(folder: Path, cell_id: str) -> bool:

@@ -12,6 +12,7 @@ from . import sentences
 from .captions import caption
 from .claims import Verdict
 from .collect import CellRecord, log_of
+from .config.load import title_of
 from .config.study import Curves
 from .entries import number
 from .errors import DataError
@@ -21,7 +22,6 @@ from .hover import hover
 from .markup import Column, Entry, Table
 from .metrics import METRICS, TABLE_METRICS
 from .place import Place
-from .published_table import title_of
 from .render import inline_svg
 from .report_cells import status_text
 from .settings import settings_table
