@@ -170,9 +170,11 @@ def collect(
         try:
             records[cell.id] = read_cell(cells / cell.id, cell.id)
         except (MissingCell, DamagedCell) as error:
+            damaged = isinstance(error, DamagedCell)
+            remedy = f"delete the folder {cells / cell.id} and it is trained again; "
             message = (
                 f"cell {cell.id} ({cell.variant.label}, seed {cell.config.seed}): {error}; "
-                f"its log: {log_of(cells, cell.id)}"
+                f"{remedy if damaged else ''}its log: {log_of(cells, cell.id)}"
             )
             if not partial:
                 raise type(error)(f"{plan.name} at scale {plan.scale_name}: {message}") from None
