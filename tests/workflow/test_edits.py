@@ -118,7 +118,9 @@ EDITS: dict[str, tuple[str, Callable[[str], Change], set[str]]] = {
     "a reader of betons": (f"{LIBRARY}/data/resident.py", comment, NOTHING),
     "a module that nothing imports": (f"{LIBRARY}/unheard_of.py", comment, NOTHING),
     "the figures' style": (f"{LIBRARY}/style.mplstyle", comment, FIGURES),
-    "a list of architectures": (f"{LIBRARY}/models/timm_archs.txt", appended("\n"), EVERYTHING),
+    "a list of architectures": (
+        f"{LIBRARY}/models/timm_archs.txt", appended("imagined_net\n"), EVERYTHING,
+    ),
     "a template": ("workflow/report/study.html.j2", appended("{# new #}"), PAGES),
     "a style sheet": ("workflow/report/style.css.j2", appended("/* new */"), PAGES),
     # Round about.
