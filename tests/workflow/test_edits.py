@@ -85,6 +85,10 @@ EDITS: dict[str, tuple[str, Callable[[str], Change], set[str]]] = {
         "config/datasets/fashion_mnist.yaml", said("title: ", "title: The "),
         CELLS | note("tables", *BOTH) | PAGES,
     ),
+    "what a lock says against its images": (
+        "config/datasets/fashion_mnist.lock.json",
+        said('"rejected": {},', '"rejected": {}, "accepted": ["9 classes, expected 10"],'), CELLS,
+    ),
     "the title of a recipe": (
         "config/recipes/aime_resnet50.yaml", said("title: ", "title: The "), CELLS,
     ),
