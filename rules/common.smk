@@ -44,7 +44,7 @@ STUDIES = "results/studies/{scale}/{study}"
 # killed can say nothing: bash writes into its log by which signal, from where the cause is read.
 shell.prefix(
     f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; trap : TERM; "
-    'tell_signal() { [ $1 -le 128 ] || echo "ended by signal $(($1 - 128))" >> "$2"; return $1; }; '
+    'tell_signal() {{ [ $1 -le 128 ] || echo "ended by signal $(($1 - 128))" >> "$2"; return $1; }}; '
 )
 
 
