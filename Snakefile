@@ -20,6 +20,8 @@ report: "workflow/report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/products.smk"
+include: "rules/keep.smk"
 include: "rules/tell.smk"
 include: "rules/cluster.smk"
 include: "rules/convert.smk"
@@ -34,9 +36,9 @@ rule all:
     default_target: True
     input:
         # All of it, not the report alone: Snakemake makes a missing file again only if it is asked for.
-        cells=all_cells(),
-        studies=all_studies(),
-        selection=SELECTION,
+        cells=all_cells,
+        studies=all_studies,
+        sources=all_sources,
         report=rules.build_report.output,
 
 

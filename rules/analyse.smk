@@ -1,6 +1,7 @@
 # Analyse: a study's tidy table -> tables, figures and verdicts.
 #
-# Reads   results/studies/{scale}/{study}/runs.csv, epochs.csv and steps.csv, the study's YAML.
+# Reads   results/studies/{scale}/{study}/runs.csv, epochs.csv and steps.csv, the study's YAML; what
+#         else a part is made from, its code too, is behind `source` (rules/products.smk).
 # Writes  results/studies/{scale}/{study}/tables/ (CSV, Markdown, LaTeX) and figures/ (SVG, PNG,
 #         and the CSV behind each) and claims/ (CSV, JSON, Markdown).
 
@@ -10,13 +11,7 @@ rule study_tables:
     input:
         runs=f"{STUDIES}/runs.csv",
         steps=f"{STUDIES}/steps.csv",
-        code=[
-            "workflow/study_tables.py",
-            *library("collect", "comparison_table", "comparisons", "diagnosis", "entries"),
-            *library("frames", "grid", "inference", "loader_table", "lr_range", "main_table"),
-            *library("markup", "meters", "metrics", "plan", "published_table", "range_table"),
-            *library("stats", "tables", "threshold_table", "variants"),
-        ],
+        source=source_of("tables"),
     output:
         report(
             directory(f"{STUDIES}/tables"),
@@ -48,16 +43,7 @@ rule study_figures:
         runs=f"{STUDIES}/runs.csv",
         epochs=f"{STUDIES}/epochs.csv",
         steps=f"{STUDIES}/steps.csv",
-        code=[
-            "workflow/study_figures.py",
-            *library("collect", "comparison_table", "comparisons", "curves_figure"),
-            *library("diagnosis", "entries", "figure_data", "figure_layout", "figure_parts"),
-            *library("figures", "frames", "front_figures", "grid", "heatmap_figure"),
-            *library("importance", "inference", "loader_figure", "loader_table", "lr_range"),
-            *library("main_table", "markup", "meters", "metrics", "palette", "pareto", "plan"),
-            *library("range_figure", "sentences", "stats", "variants"),
-            "workflow/ablation/style.mplstyle",
-        ],
+        source=source_of("figures"),
     output:
         report(
             directory(f"{STUDIES}/figures"),
@@ -88,12 +74,8 @@ rule study_claims:
     input:
         runs=f"{STUDIES}/runs.csv",
         epochs=f"{STUDIES}/epochs.csv",
-        code=[
-            "workflow/study_claims.py",
-            *library("claims", "collect", "diagnosis", "frames", "grid", "inference"),
-            *library("markup", "measures", "meters", "metrics", "plan", "stats", "variants"),
-            *library("verdicts"),
-        ],
+        steps=f"{STUDIES}/steps.csv",
+        source=source_of("claims"),
     output:
         report(
             directory(f"{STUDIES}/claims"),

@@ -1,32 +1,16 @@
 # Collect: the cells of a study -> one tidy table.
 #
-# Reads   results/cells/*/ of the study's cells, and the study's plan by its digest.
+# Reads   results/cells/*/ of the study's cells, and by `source` the study's plan and the code
+#         (rules/products.smk).
 # Writes  results/studies/{scale}/{study}/runs.csv (a row a cell), epochs.csv (a row an epoch)
 #         and steps.csv (a row a step, of range tests).
-
-
-rule note_plan:
-    """Note which plan a study's tables are of, so that another plan makes them anew."""
-    output:
-        f"{STUDIES}/.plan-{{plan}}",
-    log:
-        "results/logs/collect/{scale}/{study}-{plan}.log",
-    params:
-        folder=subpath(output[0], parent=True),
-    shell:
-        "rm -f {params.folder:q}/.plan-* && touch {output:q} 2> {log:q}"
 
 
 rule collect_study:
     """Gather the results of a study's cells."""
     input:
         cells=study_cells,
-        plan=plan_marker,
-        code=[
-            "workflow/collect_study.py",
-            *library("collect", "diagnosis", "frames", "grid", "meters", "metrics", "plan"),
-            *library("stats", "variants"),
-        ],
+        source=source_of("cells"),
     output:
         runs=f"{STUDIES}/runs.csv",
         epochs=f"{STUDIES}/epochs.csv",

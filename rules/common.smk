@@ -1,6 +1,7 @@
 # What the rules share: the plan, and where things lie. Planning is pure and takes no torch; a
 # mistake in a configuration file ends here, in one line, before any job starts.
 import shlex
+from functools import cache
 
 from ablation.config.load import check_workflow, find, study_names
 from ablation.grid import Planner
@@ -32,41 +33,35 @@ for _part in ("cells", "parents"):
 
 STUDIES = "results/studies/{scale}/{study}"
 
-# A file named by what the report is about: another choice of studies is another file.
-_selection = [SETTINGS.scale, list(STUDY_NAMES), *NOT_RUN.values()]
-SELECTION = f"results/report/.selection-{digest(_selection)}"
-
 # `.venv/bin/snakemake` works without activating the environment: its python comes first.
 # A cell that is told to stop saves its state first: bash must outlive that (the trap). A cell that is
 # killed can say nothing: bash writes into its log by which signal, from where the cause is read.
 shell.prefix(
     f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; trap : TERM; "
-    'tell_signal() { [ $1 -le 128 ] || echo "ended by signal $(($1 - 128))" >> "$2"; return $1; }; '
+    'tell_signal() {{ [ $1 -le 128 ] || echo "ended by signal $(($1 - 128))" >> "$2"; return $1; }}; '
 )
 
 
 # Seconds each, and no GPU: where the workflow was started, not through the queue.
 localrules:
     all,
-    note_plan,
+    note_source,
     collect_study,
     study_tables,
     study_figures,
-    select_studies,
     build_report,
 
 
 wildcard_constraints:
     cell="[0-9a-f]{12}",
     digest="[0-9a-f]{12}",
-    plan="[0-9a-f]{12}",
     dataset="[A-Za-z0-9][A-Za-z0-9_-]*",
     # Of another scale or study ask with --config: its cells are not planned here.
     scale=SETTINGS.scale,
     study="|".join(PLANS),
 
 
-def all_cells():
+def all_cells(wildcards):
     """The result of every cell that a study asks for."""
     return wanted(CELLS)
 
@@ -77,39 +72,15 @@ def wanted(cells):
     return [path for path in paths if not SETTINGS.partial or Path(path).exists()]
 
 
-def all_studies():
-    """The plan, tables, figures and verdicts of every study."""
-    parts = ("tables", "figures", "claims")
-    made = expand(f"{STUDIES}/{{part}}", scale=SETTINGS.scale, study=list(PLANS), part=parts)
-    return [marker_of(study) for study in PLANS] + made
-
-
 def study_cells(wildcards):
-    """The results that a study is collected from."""
-    return wanted(cell.id for cell in PLANS[wildcards.study].cells)
+    """The results that a study is collected from; metrics.json stands for a cell's files, as it is
+    written last."""
+    return study_cells_of(wildcards.study)
 
 
-def plan_marker(wildcards):
-    """An empty file named by the digest of a study's plan: another plan is another file, so that
-    tables follow what a YAML says, and not when it was written."""
-    return marker_of(wildcards.study)
-
-
-def marker_of(study):
-    """The marker of a study's plan."""
-    plan = digest([PLANS[study].digest, SETTINGS.partial])
-    return f"results/studies/{SETTINGS.scale}/{study}/.plan-{plan}"
-
-
-def library(*modules):
-    """Modules of the library as inputs: a table follows its code. Training does not, see
-    docs/decisions/0004-reruns.md."""
-    return [f"workflow/ablation/{module}.py" for module in modules]
-
-
-def report_templates():
-    """The templates of the report."""
-    return sorted(str(path) for path in Path("workflow/report").iterdir() if path.is_file())
+def study_cells_of(study):
+    """The same of a study by its name."""
+    return wanted(cell.id for cell in PLANS[study].cells)
 
 
 def cell_data(wildcards):
@@ -118,12 +89,33 @@ def cell_data(wildcards):
     A trained cell stands by its identity: it is not trained again because betons were touched,
     deleted or converted anew (docs/decisions/0004-reruns.md).
     """
-    if Path(f"results/cells/{wildcards.cell}/metrics.json").exists():
+    if is_trained(wildcards.cell) and wildcards.cell not in without_weights():
         return []
     cell = CELLS[wildcards.cell][1]
     folder = f"results/{cell.dataset.directory}"
     betons = [f"{folder}/train.beton", f"{folder}/val.beton", f"{folder}/manifest.json"]
     return betons + [f"results/cells/{parent.id}/weights.pt" for parent in cell.parents]
+
+
+def is_trained(cell):
+    """Whether a cell has results."""
+    return Path(f"results/cells/{cell}/metrics.json").exists()
+
+
+@cache
+def without_weights():
+    """Trained cell whose weights were deleted -> a cell that is to be trained and needs them: the
+    first is trained again."""
+    found = {}
+    todo = [cell for _, cell in CELLS.values() if not is_trained(cell.id)]
+    while todo:
+        cell = todo.pop()
+        for parent in cell.parents:
+            there = Path(f"results/cells/{parent.id}/weights.pt").exists()
+            if is_trained(parent.id) and not there and parent.id not in found:
+                found[parent.id] = cell.id
+                todo.append(parent)
+    return found
 
 
 def cell_study(wildcards):

@@ -1,10 +1,9 @@
-# What is said while the workflow runs and at its end. Names are those of rules/common.smk.
+# What is said while the workflow runs and at its end. Names are those of rules/common.smk and
+# rules/keep.smk.
 
 import time
 
 from ablation.causes import failed_stages, failures
-from ablation.record import release
-from snakemake.logging import logger
 
 BEGAN = time.time()
 SLURM_LOGS = Path(".snakemake/slurm_logs")
@@ -24,7 +23,8 @@ def at_once():
 
 
 def begin():
-    """When the workflow starts: from now on, say how far it is."""
+    """When the workflow starts: keep what it may delete; from now on, say how far it is."""
+    set_aside(about_to_run())
     if SETTINGS.partial:  # nothing is trained
         return
     for note in dict.fromkeys(f"{plan.name}: {n}" for plan in PLANS.values() for n in plan.notes):
@@ -41,18 +41,17 @@ def finish():
     """When the workflow ends: results that are there stay."""
     for watch in WATCH:
         watch.end()
-    for cell in CELLS:
-        release(Path(f"results/cells/{cell}"))
+    settle()
 
 
 def tell_failures():
     """When the workflow ends with failures: what has no result, with the reason."""
-    finish()
     names = {
         c.id: f"{study}, {c.variant.label}, seed {c.config.seed}" for study, c in CELLS.values()
     }
     failed = failures(names, Path("results"), SLURM_LOGS, since=BEGAN)
     failed += failed_stages(SETTINGS.scale, list(PLANS), Path("results"), since=BEGAN)
+    finish()  # after the failures, which are those of cells without results
     for line in failed:
         print(f"failed: {line}", file=sys.stderr)
     if failed:

@@ -5,7 +5,8 @@
 #         provenance.json, cell.json, weights.pt.
 # Steps   go on from the checkpoint if there is one, train and evaluate each epoch, write the
 #         results. The checkpoint lies outside the outputs, which Snakemake deletes before a job;
-#         so do links to the results (--keep), until the workflow ends.
+#         so do links to the results (--keep), and to those that the cell had (rules/keep.smk),
+#         until the workflow ends.
 
 
 rule train_cell:

@@ -10,18 +10,22 @@ The beton is copied to the medium where it is not there yet, and stays there.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import os
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ablation.lease import Lease
 
 BEGAN = time.time()
 sys.path.insert(0, str(Path(__file__).parent))
 
-from train_cell import check_betons, say  # noqa: E402
+from train_cell import check_betons, had_back, lacks, say  # noqa: E402
 
 from ablation.cli import run  # noqa: E402
 from ablation.errors import ConfigError  # noqa: E402
@@ -49,39 +53,53 @@ def main(argv: Sequence[str] | None = None) -> int:
     cell = Planner(args.config_dir).plan(args.study, args.scale).cell(args.cell)
     if cell.variant.loader is None:
         raise ConfigError(f"{args.study} is no loader benchmark: train its cells")
-    check_betons(args.data, cell)
-    from ablation import loader, media
     from ablation.files import refuse_link
-    from ablation.lease import Lease, others_here
+    from ablation.lease import Lease
+    from ablation.progress import recall_log
 
     folder = args.checkpoints / cell.id
-    say(f"=== cell {cell.id}: {args.study}, {cell.variant.label}, seed {cell.config.seed} ===")
+    heading = f"=== cell {cell.id}: {args.study}, {cell.variant.label}, seed {cell.config.seed} ==="
+    say(heading)
     refuse_link(args.out)
     with Lease(folder / "lease.json", say) as lease:
-        started, medium = datetime.datetime.now(datetime.UTC), cell.variant.loader.medium
-        copying = time.perf_counter()
-        place = media.folder_on(medium, args.medium)
-        beton, copied = media.place(args.data / "train.beton", place)
-        copy_s = time.perf_counter() - copying if copied else None
-        say(f"{beton}: {f'copied in {copy_s:.1f} s' if copied else 'is there'}")
-        # Work that is no cell of ours shows in the machine's load alone.
-        load = os.getloadavg()[0]
-        where = {
-            "load_average": load,
-            "medium": medium,
-            "path": str(place),
-            **media.below(beton),
-            "copy_time_s": copy_s,
-        }
-        startup_s = time.time() - BEGAN
-        alone = not others_here(args.checkpoints, folder / "lease.json")
-        found = loader.measure(beton, cell.config, cell.variant.loader, say)
-        alone = alone and not others_here(args.checkpoints, folder / "lease.json")
-        lease.check()
-        write(args, cell, found, {**where, "startup_time_s": startup_s, "alone": alone}, started)
-    folder.rmdir()
-    say(f"done in {time.time() - BEGAN:.1f} s: {args.out}")
+        if recall_log(args.out / ".kept"):
+            say(heading)
+        if not had_back(args.out, lacks(cell, args.data, args.out.parent)):
+            check_betons(args.data, cell)
+            read(args, cell, lease)
+    with contextlib.suppress(OSError):  # another job waits in it for its turn
+        folder.rmdir()
     return 0
+
+
+def read(args: argparse.Namespace, cell: Cell, lease: Lease) -> None:
+    """Copy the images to the medium, read them, and write what it took."""
+    from ablation import loader, media
+    from ablation.lease import others_here
+
+    held = args.checkpoints / cell.id / "lease.json"
+    started, medium = datetime.datetime.now(datetime.UTC), cell.variant.loader.medium
+    copying = time.perf_counter()
+    place = media.folder_on(medium, args.medium)
+    beton, copied = media.place(args.data / "train.beton", place)
+    copy_s = time.perf_counter() - copying if copied else None
+    say(f"{beton}: {f'copied in {copy_s:.1f} s' if copied else 'is there'}")
+    # Work that is no cell of ours shows in the machine's load alone.
+    load = os.getloadavg()[0]
+    where = {
+        "load_average": load,
+        "medium": medium,
+        "path": str(place),
+        **media.below(beton),
+        "copy_time_s": copy_s,
+    }
+    startup_s = time.time() - BEGAN
+    alone = not others_here(args.checkpoints, held)
+    found = loader.measure(beton, cell.config, cell.variant.loader, say)
+    alone = alone and not others_here(args.checkpoints, held)
+    lease.check()
+    write(args, cell, found, {**where, "startup_time_s": startup_s, "alone": alone}, started)
+    say(f"done in {time.time() - BEGAN:.1f} s: {args.out}")
 
 
 def write(
@@ -90,7 +108,7 @@ def write(
     """Write the results; metrics.json, with which the cell is done, comes last."""
     import torch
 
-    from ablation import loader, provenance, record
+    from ablation import keep, loader, provenance, record
     from ablation.compute import peak_mem_gib
 
     device, workers = torch.device("cpu"), cell.variant.loader.workers
@@ -113,6 +131,7 @@ def write(
         },
         metrics=loader.metrics(cell.id, cell.config, found),
     )
+    keep.drop_before(args.out)
 
 
 def describe(args: argparse.Namespace, cell: Cell) -> dict[str, Any]:

@@ -113,6 +113,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif complete(kept, cell.id):
             adopt(kept, args.out)
             say("an earlier attempt has trained this cell; its results are put back")
+        elif had_back(args.out, lacks(cell, args.data, args.cells or args.out.parent)):
+            pass
         else:
             if args.device != "cpu":
                 gpus.take(cell.config.compute.ranks)
@@ -132,6 +134,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     with contextlib.suppress(OSError):  # another job waits in it for its turn
         folder.rmdir()
     return 0
+
+
+def lacks(cell: Cell, data: Path, cells: Path) -> str:
+    """What is not there of what a cell is trained from; empty when all of it is."""
+    try:
+        check_betons(data, cell)
+    except DataError as error:
+        return str(error)
+    weights = (cells / parent.id / "weights.pt" for parent in cell.parents)
+    return next((f"{path} is missing" for path in weights if not path.is_file()), "")
+
+
+def had_back(out: Path, lacking: str) -> bool:
+    """Give a cell that cannot be trained the results that it had; whether it did."""
+    from ablation.keep import put_back
+
+    if not lacking or not put_back(out):
+        return False
+    say(f"{lacking}; the results that the cell had are put back: delete {out} to train it again")
+    return True
 
 
 def checkpoint_age(folder: Path) -> float:
@@ -268,7 +290,7 @@ def refuse_wrong_kernels(cell: Cell) -> None:
 
 def write(args: argparse.Namespace, cell: Cell, trainer, model, started) -> None:
     """Write a finished cell's results."""
-    from ablation import provenance, record, trained
+    from ablation import keep, provenance, record, trained
 
     state, finished = trainer.state, datetime.datetime.now(datetime.UTC)
     threads = cell.config.compute.threads
@@ -291,6 +313,7 @@ def write(args: argparse.Namespace, cell: Cell, trainer, model, started) -> None
     )
     if args.keep:
         record.adopt(args.out / ".kept", args.out)
+        keep.drop_before(args.out)
 
 
 def choose_device(name: str):

@@ -314,7 +314,7 @@ def test_hostile_texts_stay_texts(tmp_path):
     out, folder = tmp_path / "tables", tmp_path / "studies/demo/bad"
     args = ["--study", "bad", "--scale", "demo", "--runs", str(folder / "runs.csv")]
     assert main([*args, "--out", str(out), "--config-dir", str(config)]) == 0
-    assert sorted(p.name for p in out.iterdir()) == sorted(
+    assert sorted(p.name for p in out.glob("[!.]*")) == sorted(
         f"{name}.{kind}"
         for name in ("comparisons", "main", "published", "thresholds")
         for kind in ("csv", "md", "tex")

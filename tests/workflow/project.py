@@ -84,14 +84,34 @@ def snakemake(
 def planned_jobs(folder: Path, *args: str) -> set[str]:
     """What a dry run would do: `rule` or `rule wildcards`, without `all`."""
     done = snakemake(folder, "-n", *args)
+    return jobs_of(done.stdout + done.stderr)
+
+
+def jobs_of(text: str) -> set[str]:
+    """The jobs that a dry run tells."""
     jobs = set()
-    for block in re.split(r"\n(?=\[)|\n\n", done.stdout + done.stderr):
+    for block in re.split(r"\n(?=\[)|\n\n", text):
         rule = re.search(r"^(?:local)?rule (\w+):", block, re.M)
-        # A plan's digest is of no interest here.
-        wildcards = re.search(r"^    wildcards: (.*?)(?:, plan=\w+)?$", block, re.M)
+        # The digest of what a part is made from is of no interest here.
+        wildcards = re.search(r"^    wildcards: (.*?)(?:, state=[\w.]+)?$", block, re.M)
         if rule and rule[1] != "all":
             jobs.add(f"{rule[1]} {wildcards[1]}" if wildcards else rule[1])
     return jobs
+
+
+def copy(finished: Path, folder: Path) -> Path:
+    """A copy of a finished project, times kept, that may be edited. Results are links: replace
+    them or delete them, write into none."""
+    folder.mkdir()
+    for part in (*PARTS, ".snakemake"):
+        source = finished / part
+        if source.is_dir() and part != "data":
+            shutil.copytree(source, folder / part, symlinks=True)
+        elif source.is_file():
+            shutil.copy2(source, folder / part)
+    (folder / "data").symlink_to(finished / "data")
+    shutil.copytree(finished / "results", folder / "results", copy_function=os.link)
+    return folder
 
 
 def cells(folder: Path, study: str, scale: str = "smoke") -> dict[tuple[str, int], str]:
@@ -109,16 +129,40 @@ def cells(folder: Path, study: str, scale: str = "smoke") -> dict[tuple[str, int
     return {(label, int(seed)): cell for label, seed, cell in rows}
 
 
+def first_cell(folder: Path) -> str:
+    """The cell of the study `plain` with lr=0.1."""
+    return cells(folder, "plain")["lr=0.1", 0]
+
+
 def train_jobs(*ids: str) -> set[str]:
     """The training jobs of some cells."""
     return {f"train_cell cell={cell}" for cell in ids}
 
 
-def analysis_jobs(*studies: str, plan: bool = False, figures_only: bool = False) -> set[str]:
-    """The jobs that draw up studies again, and the report. plan: because their plan is another."""
-    rules = ["study_figures"]
-    if not figures_only:
-        rules += ["collect_study", "study_tables", "study_claims"]
-    if plan:
-        rules += ["note_plan"]
-    return {f"{rule} scale=smoke, study={s}" for rule in rules for s in studies} | {"build_report"}
+def note(part: str, *studies: str) -> set[str]:
+    """The jobs that note that a part of some studies is made from something else."""
+    return {f"note_source of=studies/smoke/{study}, part={part}" for study in studies}
+
+
+NOTE_PAGES = "note_source of=report, part=pages"
+
+
+def analysis_jobs(*studies: str, plan: bool = False) -> set[str]:
+    """The jobs that collect and draw up studies again, and the report. plan: because their files
+    say something else."""
+    rules = ("collect_study", "study_tables", "study_claims", "study_figures")
+    jobs = {f"{rule} scale=smoke, study={s}" for rule in rules for s in studies}
+    return jobs | {"build_report"} | (note("cells", *studies) | {NOTE_PAGES} if plan else set())
+
+
+def new_study_jobs(study: str) -> set[str]:
+    """The jobs that collect and draw up a study for the first time, and the report."""
+    parts = ("tables", "figures", "claims")
+    return analysis_jobs(study, plan=True).union(*(note(part, study) for part in parts))
+
+
+def part_jobs(part: str, *studies: str) -> set[str]:
+    """The jobs that make one part of studies again, as its code is another; figures are in the
+    report."""
+    jobs = note(part, *studies) | {f"study_{part} scale=smoke, study={s}" for s in studies}
+    return jobs | ({"build_report"} if part == "figures" else set())

@@ -24,8 +24,8 @@ def test_a_study_that_is_not_run_at_this_scale_plans_nothing(tmp_path):
 
 
 def selection(folder: Path, reason: str = REASON) -> str:
-    """The file that stands for the choice of studies, with a reason in the study."""
+    """The file that stands for what the report is made from, with a reason in the study."""
     study = folder / "config/studies/augmented.yaml"
     study.write_text(study.read_text().replace(REASON, reason))
-    done = project.snakemake(folder, "-n", "--until", "select_studies")
-    return next(word for word in done.stdout.split() if ".selection-" in word)
+    done = project.snakemake(folder, "-n", "--until", "note_source")
+    return next(word for word in done.stdout.split() if "report/.pages-" in word)

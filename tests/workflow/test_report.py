@@ -25,11 +25,13 @@ from synthetic import collected, study_copy
 
 from ablation import again, sentences
 from ablation.errors import DataError, UserError
+from ablation.frames import load
 from ablation.grid import Planner
 from ablation.hover import hover
 from ablation.render import code_block, inline_svg
 from ablation.report_cells import log_text
 from ablation.sentences import count, duration, listed
+from ablation.tables import study_tables
 
 HOSTILE = "<script>document.title='owned'</script> | <img src=x onerror=alert(1)> [x](y) {{ 7*7 }}"
 STUDIES = ("odd", "aime_fig3_without_augmentation")
@@ -240,8 +242,17 @@ def test_a_study_that_mixes_versions_says_so(tmp_path):
     args = ["--study", "odd", "--scale", "demo", "--cells", str(results / "cells")]
     assert collect_study.main([*args, "--out", str(folder), "--config-dir", str(config)]) == 0
     text = text_of(build(config, results, "demo", "odd"))
-    assert "mixes torch versions: 2.15.0 (9 cells) and 9.9 (1 cell)" in text
-    assert "mixes versions of the code" in text and "mixes kinds of hardware" in text
+    notes = (
+        "numpy 2.4.6 (9 cells) and not recorded (1 cell); torch 2.15.0 (9 cells) and 9.9 (1 cell)",
+        "mixes versions of the code: 8824951c0ffe (9 cells) and not recorded (1 cell)",
+        "mixes kinds of hardware: A CPU, AVX2 [77d1aeb17bcb] (9 cells)",
+    )
+    # On the first page, on the study's own and below its table, wherever that is shown.
+    page = html.unescape((results / "report/studies/odd.html").read_text())
+    data = load(plan, folder / "runs.csv", folder / "epochs.csv")
+    table = " ".join(study_tables(data, config)[0].notes)
+    for part in notes:
+        assert part in text and part in page and part in table, part
     assert "Training times are not compared: the cells ran on 2 kinds of hardware" in text
 
 

@@ -87,6 +87,22 @@ def test_a_deleted_teacher_alone_is_trained_again(project: Path) -> None:
     assert planned_jobs(project) == train_jobs(the_teacher(project))
 
 
+def test_deleted_weights_are_made_again_for_a_cell_that_needs_them(project: Path) -> None:
+    teacher = the_teacher(project)
+    (project / f"results/cells/{teacher}/weights.pt").unlink()
+    assert planned_jobs(project) == set()
+    edit(project, PLAIN, "alpha: 0.5", "alpha: 0.6")
+    (data,) = (project / "results/data").iterdir()
+    shutil.rmtree(data)  # nobody needed it till now
+    student = cells(project, "plain")["taught", 0]
+    name, digest = data.name.rsplit("-", 1)
+    expected = train_jobs(teacher, student) | analysis_jobs("plain", plan=True)
+    assert planned_jobs(project) == expected | {f"convert_dataset dataset={name}, digest={digest}"}
+    said = snakemake(project, "-n")
+    line = f"its weights.pt was deleted and cell {student} needs it: it is trained again"
+    assert f"cell {teacher}" in said.stdout + said.stderr and line in said.stdout + said.stderr
+
+
 def test_missing_weights_are_said_before_any_job(project: Path) -> None:
     old = "{name: cell, study: teachers, variant: {row: teacher}}}}\nbaseline"
     edit(project, PLAIN, old, FILE + "}}\nbaseline")

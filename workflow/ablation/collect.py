@@ -29,7 +29,9 @@ from .results import (
 
 # Computed here from a cell's epochs (diagnosis.py), so that cells of any age have them.
 DIAGNOSIS = ("val_loss_spikes", "val_loss_spike_height", "fit", "clean_gap", "running_gap")
-PROVENANCE = ("hardware_id", "torch", "code_version")
+PROVENANCE = ("hardware_id", "machine", "torch", "packages", "code_version")
+# Recorded, and no number comes from it.
+_NO_MATTER = ("snakemake",)
 
 
 def collect(
@@ -211,9 +213,14 @@ def _run(plan: StudyPlan, cell: Cell, record: CellRecord | None) -> dict[str, An
 def _origin(record: CellRecord) -> dict[str, Any]:
     """The columns of PROVENANCE."""
     origin = record.provenance
+    packages, parts = origin.get("packages") or {}, origin.get("hardware") or {}
+    versions = {k: v for k, v in packages.items() if k not in _NO_MATTER}
+    versions |= {"python": origin["python"]} if origin.get("python") else {}
     return {
         "hardware_id": origin.get("hardware_id"),
-        "torch": (origin.get("packages") or {}).get("torch"),
+        "machine": ", ".join(str(parts[k]) for k in ("gpu", "cpu", "isa") if parts.get(k)),
+        "torch": packages.get("torch"),
+        "packages": ", ".join(f"{name} {versions[name]}" for name in sorted(versions)),
         "code_version": origin.get("code_version"),
     }
 

@@ -19,6 +19,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
+from . import products
 from .config.study import Curves, Importance, LoaderRates, Pareto, RangeCurves
 from .csv_text import guarded
 from .curves_figure import draw_curves, drawn_lines
@@ -69,6 +70,7 @@ def write_figures(figures: list[Drawn], folder: Path) -> None:
         write_text(folder / f"{figure.name}.csv", figure.table)
         if figure.layout:
             write_text(folder / f"{figure.name}.layout.json", figure.layout)
+    products.write_list(folder)
 
 
 def draw(data: StudyData, name: str) -> Drawn:

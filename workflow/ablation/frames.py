@@ -26,7 +26,7 @@ from .results import RAW_METRICS
 
 _TEXT = (
     *("cell_id", "variant", "status", "fit", "energy_source", "hardware_id", "torch"),
-    *("code_version", "file_system", "disk"),
+    *("code_version", "packages", "machine", "file_system", "disk"),
 )
 
 

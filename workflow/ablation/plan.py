@@ -104,7 +104,11 @@ class StudyPlan:
 
         Comments, the order of keys and what a job asks of the cluster are no part of it.
         """
-        datasets = {c.dataset.name: c.dataset.config.model_dump(mode="json") for c in self.cells}
+        used = {cell.dataset.name: cell.dataset for cell in self.cells}
+        datasets = {  # of a lock more is shown than its id holds
+            name: [part.model_dump(mode="json") for part in (dataset.config, dataset.lock)]
+            for name, dataset in used.items()
+        }
         return digest(
             [
                 self.config.model_dump(mode="json", exclude={"resources"}),

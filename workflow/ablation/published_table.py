@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from .collect import threshold_name
-from .config.load import load_dataset
+from .config.load import title_of
 from .config.study import EPOCHS_TO, Published
 from .entries import DASH, columns_of, difference_text, level, reached_entry, why_not_compared
-from .errors import UserError
 from .frames import StudyData
 from .grid import Variant
 from .markup import Column, Entry, Table
@@ -148,14 +147,6 @@ def _measured_entry(
         half = f" ± {found.half:.2g}" if found.has_interval else ""
         return Entry(f"{found.mean:.3g}{half} ×", found.mean)
     return level(data, variant, metric)
-
-
-def title_of(dataset: str, config_dir: Path) -> str:
-    """A dataset's name for readers; its file name where it has no file."""
-    try:
-        return load_dataset(config_dir, dataset).title
-    except UserError:
-        return dataset
 
 
 def measured_on(data: StudyData, variant: Variant, config_dir: Path) -> str:

@@ -7,7 +7,6 @@ import io
 import math
 import os
 import secrets
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -171,6 +170,8 @@ def adopt(kept: Path, folder: Path) -> None:
     """
     try:
         for name in RESULTS:
+            if not os.path.lexists(kept / name):
+                continue  # weights: of a cell that only reads, or deleted to save room
             if not own_file(kept / name):
                 raise DataError(
                     f"{kept / name}: a link, or another user's file, where a kept result is due; "
@@ -183,12 +184,6 @@ def adopt(kept: Path, folder: Path) -> None:
             temporary.unlink(missing_ok=True)  # a rename onto the same file does nothing
     except OSError as error:
         raise disk_error(folder, error) from None
-
-
-def release(folder: Path) -> None:
-    """Drop what `adopt` puts back, once the results in `folder` are known to stay."""
-    if (folder / "metrics.json").is_file():
-        shutil.rmtree(folder / ".kept", ignore_errors=True)
 
 
 def complete(folder: Path, cell_id: str) -> bool:

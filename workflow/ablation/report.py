@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import recommendation, sentences
+from . import products, recommendation, sentences
 from .claims import verdicts
 from .config.expected import notes
-from .config.load import load_study
+from .config.load import load_study, title_of
 from .config.study import StudyConfig
 from .errors import NotAtScale, UserError
 from .files import refuse_link, write_text
 from .frames import StudyData, load
 from .grid import Cell, Planner
 from .markup import Column, Entry, Table
+from .mixtures import mixtures
 from .place import Place
-from .published_table import title_of
 from .render import HtmlRenderer, render_markdown
 from .report_cells import cell_pages, paged_cells
 from .report_documents import claims_content, document_content, grouped
@@ -58,6 +58,7 @@ def build(place: Place) -> dict[str, str]:
     for folder in OWN:  # pages of an earlier choice of studies
         for page in set((place.out / folder).glob("*.html")) - pages.written:
             page.unlink()
+    products.write_list(place.out)
     return material.damaged
 
 
@@ -137,7 +138,11 @@ def _front(
         "facts": _facts(studies, records),
         "hardware": hardware(records),
         "versions": versions(records),
-        "mixtures": [note for data in studies for note in sentences.mixtures(data)],
+        "mixtures": [
+            f"{data.plan.config.title}: its table {note}."
+            for data in studies
+            for note in mixtures(data)
+        ],
         "time": time_table(studies, records),
         "trained": dates(records),
         "how_to_read": sentences.how_to_read(trained, val_images) if trained else [],

@@ -12,6 +12,7 @@ from . import sentences
 from .captions import caption
 from .claims import Verdict
 from .collect import log_of
+from .config.load import title_of
 from .config.study import Curves
 from .entries import number
 from .errors import DataError
@@ -23,7 +24,6 @@ from .markup import Column, Entry, Table
 from .metrics import METRICS, TABLE_METRICS
 from .place import Place
 from .printable import one_line
-from .published_table import title_of
 from .render import inline_svg
 from .report_cells import status_text
 from .results import CellRecord

@@ -202,30 +202,6 @@ def resolution(data: StudyData) -> str:
     return f"{text}. The largest seen that is not shown, {seen} of {label}, would take {needed}."
 
 
-def mixtures(data: StudyData) -> list[str]:
-    """Says where one table mixes torch versions, code versions or machines."""
-    there = data.runs[data.runs["status"] != "missing"]
-    notes = []
-    for column, what in (
-        ("torch", "torch versions"),
-        ("code_version", "versions of the code"),
-        ("hardware_id", "kinds of hardware"),
-    ):
-        counts = there[column].replace("", "not recorded").value_counts()
-        if len(counts) > 1:
-            each = listed(
-                f"{_short(value)} ({count(int(n), 'cell')})" for value, n in counts.items()
-            )
-            notes.append(f"{data.plan.config.title}: its table mixes {what}: {each}.")
-    return notes
-
-
-def _short(value: str) -> str:
-    commit, plus, changes = value.partition("+")
-    long_hash = len(commit) > 12 and all(c in "0123456789abcdef" for c in commit)
-    return f"{commit[:12]}{plus}{changes}" if long_hash else value
-
-
 def how_to_read(studies: list[StudyData], val_images: int) -> list[tuple[str, str]]:
     """(term, explanation) for the numbers of this report."""
     data = studies[0]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from . import loader_table
+from . import loader_table, products
 from .comparison_table import comparison_table
 from .entries import axis_columns
 from .files import write_text
 from .frames import StudyData
 from .main_table import main_table
 from .markup import Table, to_csv, to_latex, to_markdown
+from .mixtures import noted
 from .published_table import published_table
 from .range_table import range_table
 from .threshold_table import threshold_table
@@ -26,7 +27,13 @@ _EXTENSIONS: dict[str, Callable[[Table], str]] = {
 def study_tables(data: StudyData, config_dir: Path) -> list[Table]:
     """The tables of a study: `main`; `comparisons` of more than one variant; `thresholds` where
     the scale has some; `published` where the document gives numbers. Of a range test, `main` holds
-    what it suggests, of a loader benchmark its images per second, and is all."""
+    what it suggests, of a loader benchmark its images per second, and is all. The first one says
+    where cells of other versions or machines are mixed."""
+    first, *others = _tables(data, config_dir)
+    return [noted(first, data), *others]
+
+
+def _tables(data: StudyData, config_dir: Path) -> list[Table]:
     if data.plan.config.kind == "lr_range":
         return [range_table(data)]
     if data.plan.config.kind == "loader":
@@ -47,3 +54,4 @@ def write_tables(tables: list[Table], folder: Path) -> None:
     for table in tables:
         for extension, render in _EXTENSIONS.items():
             write_text(folder / f"{table.name}.{extension}", render(table))
+    products.write_list(folder)

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from . import products
 from .claims import INCONCLUSIVE, Finding, Verdict
 from .config.claim import Entry as ClaimEntry
 from .files import write_text
@@ -34,6 +35,7 @@ def write_claims(data: StudyData, found: list[Verdict], folder: Path) -> None:
     write_text(folder / "claims.md", to_markdown(table) if found else "No claim is tested here.\n")
     content = [_plain(verdict, data) for verdict in found]
     write_text(folder / "claims.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
+    products.write_list(folder)
 
 
 def study_table(data: StudyData, found: list[Verdict]) -> Table:

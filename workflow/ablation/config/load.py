@@ -87,6 +87,14 @@ def load_dataset(config_dir: Path, name: str, where: str = "") -> DatasetConfig:
     return _load(DatasetConfig, config_dir, "datasets", name, where)
 
 
+def title_of(dataset: str, config_dir: Path) -> str:
+    """A dataset's name for readers; its file name where it has no file."""
+    try:
+        return load_dataset(config_dir, dataset).title
+    except ConfigError:
+        return dataset
+
+
 def load_recipe(config_dir: Path, name: str, where: str = "") -> RecipeConfig:
     """The recipe `config/recipes/{name}.yaml`; where: what gives the name, for the error."""
     return _load(RecipeConfig, config_dir, "recipes", name, where)
