@@ -296,3 +296,64 @@ def test_a_lease_that_cannot_be_read_for_a_moment_is_not_a_dead_one(
     assert not alive(path)
     path.unlink()
     assert not alive(path)
+
+
+# ---- a time ahead of the clock -------------------------------------------------------------------
+
+
+def ahead(path: Path, seconds: float = 1e6) -> None:
+    """Date a lease of another host into the future, as a clock that was set back leaves it."""
+    if not path.exists():
+        write(path, host="another-host", pid=1)
+    beat = time.time() + seconds
+    os.utime(path, (beat, beat))
+
+
+def test_a_lease_dated_ahead_is_taken_over_when_its_heart_is_still(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "DEAD_AFTER_S", 0.2)
+    ahead(path)
+    said: list[str] = []
+    with Lease(path, said.append, 0.01) as lease:
+        assert lease.held()
+        assert [p.name for p in path.parent.iterdir()] == ["lease.json"]
+    assert f"{path} is dated" in said[0] and "delete it if nothing trains" in said[0]
+
+
+def test_a_lease_dated_ahead_whose_heart_beats_is_left_alone(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "DEAD_AFTER_S", 0.001)
+    beats = iter(range(20))
+
+    def stop() -> bool:
+        number = next(beats, None)
+        ahead(path, 1e6 + (number or 0))
+        return number is None
+
+    ahead(path)
+    with pytest.raises(StopRequested):
+        Lease(path, poll_s=0.01, stop=stop).__enter__()
+    assert read(path)["host"] == "another-host"
+
+
+def test_a_lease_dated_ahead_of_this_host_lives_by_its_process(path: Path) -> None:
+    write(path)
+    ahead(path)
+    assert waits(path) and module.ahead(path) == ""
+    write(path, started=psutil.Process().create_time() - 1000)
+    ahead(path)
+    assert not waits(path)
+
+
+def test_a_slow_clock_here_is_no_lease_ahead(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measured by the file system's clock, as with one that is dated back."""
+    write(path, host="another-host", pid=1)
+    late = time.time() - 3600
+    monkeypatch.setattr(module.time, "time", lambda: late)
+    said: list[str] = []
+    asked = iter((False, True))
+    with pytest.raises(StopRequested):
+        Lease(path, said.append, 0.01, lambda: next(asked)).__enter__()
+    assert len(said) == 1 and "dated" not in said[0]

@@ -56,6 +56,14 @@ def test_each_state_is_told(plan: StudyPlan, tmp_path: Path) -> None:
     assert said == "4 cells: 1 waiting, 1 failed, 1 diverged, 1 done; 62 % of 16 epochs"
 
 
+def test_a_lease_dated_ahead_is_told(plan: StudyPlan, tmp_path: Path) -> None:
+    held = tmp_path / "checkpoints" / plan.cells[0].id / "lease.json"
+    write(held, {"token": "t", "host": "another-host", "pid": 1, "started": 1.0})
+    os.utime(held, (2e10, 2e10))
+    row = status.of_plans([plan], tmp_path, tmp_path)[0]
+    assert row.state == "running" and f"{held} is dated" in row.note
+
+
 def test_an_attempt_that_has_just_begun_runs_and_has_not_failed(plan, tmp_path: Path) -> None:
     """Its lease comes seconds after its log; an error is a failure at once."""
     log = tmp_path / f"logs/train/{plan.cells[0].id}.log"

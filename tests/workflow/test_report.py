@@ -22,7 +22,7 @@ import pytest
 import study_figures
 from synthetic import collected, study_copy
 
-from ablation import sentences
+from ablation import again, sentences
 from ablation.errors import DataError, UserError
 from ablation.grid import Planner
 from ablation.hover import hover
@@ -348,7 +348,6 @@ def test_a_cell_has_a_page_with_all_that_is_known_of_it(report, pages):
     plan = Planner(config).plan("aime_fig3_without_augmentation", "demo")
     assert sum(name.startswith("cells/") for name in pages) == 12 + 18
     text, cell = page_of(pages, plan.cells[3].id), plan.cells[3]
-    record = json.loads((results / "cells" / cell.id / "cell.json").read_text())
     last = json.loads((results / "cells" / cell.id / "metrics.json").read_text())["last"]
     for part in (
         f"{cell.variant.label}, seed {cell.config.seed}",
@@ -356,7 +355,7 @@ def test_a_cell_has_a_page_with_all_that_is_known_of_it(report, pages):
         f"validation {last['val_top1']:.2f} train, clean {last['clean_top1']:.2f}",
         f"optimizer.weight_decay {cell.config.optimizer.weight_decay:g}",
         f"seed {cell.config.seed}",
-        record["command"],
+        again.in_results("aime_fig3_without_augmentation", "demo", cell, results, {}),
         "torch 2.16.0, numpy 2.4.6",
         f"{cell.dataset.name}, digest {cell.dataset.digest}",
         "Host node",
