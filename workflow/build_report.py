@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from ablation.cli import run
+from ablation.printable import one_line
 from ablation.report import Place, build
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,7 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder for the report")
     parser.add_argument("--config-dir", type=Path, default=ROOT / "config", help="configuration")
     args = parser.parse_args(argv)
-    build(Place(args.scale, tuple(args.studies), args.results, args.out, args.config_dir))
+    place = Place(args.scale, tuple(args.studies), args.results, args.out, args.config_dir)
+    for cell, why in build(place).items():
+        print(f"damaged: cell {cell}: {one_line(why)}", file=sys.stderr)
     return 0
 
 

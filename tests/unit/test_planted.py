@@ -104,7 +104,7 @@ def test_a_cell_whose_folder_is_a_link_is_refused_before_it_is_trained(
     options = {"study": "s", "scale": "z", "cell": cell.id, "data": tmp_path, "out": out}
     options |= {"checkpoints": tmp_path / "checkpoints", "config-dir": config}
     argv = [word for key, value in options.items() for word in (f"--{key}", str(value))]
-    with pytest.raises(DataError, match="a link or a file where a cell's own folder is due"):
+    with pytest.raises(DataError, match="a link or a file where a folder of its own is due"):
         train_cell.main([*argv, "--keep"])
     assert is_whole(victim)
 
@@ -174,6 +174,21 @@ def test_a_log_that_is_a_link_is_not_in_the_report(tmp_path, victim) -> None:
     log = tmp_path / "cell.log"
     log.symlink_to(victim)
     assert log_text(log)[0] == "" and "secret" not in last_line(log)
+
+
+@pytest.mark.parametrize("name", ["studies", "cells"])
+def test_pages_are_not_deleted_through_a_link(tmp_path, victim, name) -> None:
+    """Pages of an earlier choice of studies go, and only those."""
+    from ablation.place import Place
+    from ablation.report import build
+
+    page = victim.rename(victim.with_name("index.html"))
+    out = tmp_path / "results/report"
+    out.mkdir(parents=True)
+    (out / name).symlink_to(page.parent)
+    with pytest.raises(DataError, match=f"{out / name}: a link or a file where"):
+        build(Place("z", ("s",), tmp_path / "results", out, tmp_path / "config"))
+    assert page.is_file()
 
 
 # ---- folders that everybody may write ------------------------------------------------------------

@@ -7,17 +7,20 @@ from pathlib import Path
 
 import cell_status
 import configs
+import images
 import pytest
 import train_cell
 from synthetic import old_cell
 
 from ablation import causes, lease
+from ablation.config.dataset import Source
 from ablation.config.load import load_lock
 from ablation.csv_text import guarded, unguarded
-from ablation.errors import ConfigError, StopRequested
+from ablation.errors import ConfigError, DataError, StopRequested
 from ablation.grid import Planner
 from ablation.printable import MOST, escaped, one_line, order_in
 from ablation.results import read_cell
+from ablation.sources import open_source
 
 EVIL = "a\x1b[2J\x1b]0;t\x07\u202eb\u2066\x9bc\rd\ud800"
 
@@ -151,6 +154,16 @@ def test_classes_are_lines_of_text(tmp_path) -> None:
         with pytest.raises(ConfigError, match="holds the control or direction") as caught:
             load_lock(config, "fashion_mnist")
         assert not order_in(str(caught.value))
+
+
+@pytest.mark.parametrize("name", ["a\u202eb", "a\x1b[2J"])
+def test_a_class_folder_is_a_line_of_text(tmp_path, name) -> None:
+    path = images.write_folder(images.imagenet(False), tmp_path / "t")
+    for split in ("train", "val"):
+        (path / split / "n01440764").rename(path / split / name)
+    with pytest.raises(DataError, match="rename") as caught:
+        open_source(Source(layout="folder", path=str(path)), Path("/"), tmp_path)
+    assert not order_in(str(caught.value))
 
 
 # ---- texts in a CSV ------------------------------------------------------------------------------

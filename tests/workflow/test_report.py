@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import html
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -277,6 +278,25 @@ def test_a_study_that_the_scale_cannot_carry_is_listed_with_its_reason(tmp_path)
     assert "### Not run at scale demo" in (out / "report.md").read_text()
     with pytest.raises(UserError, match="none of these studies is run at scale demo"):
         build_report.main([*args, "short"])
+
+
+def test_a_damaged_cell_is_told_and_the_rest_reported_on(tmp_path, capsys):
+    """Damaged since it was collected, in files that the report alone shows."""
+    config = study_copy(tmp_path, "odd")
+    plan, results = Planner(config).plan("odd", "demo"), tmp_path / "results"
+    collected(plan, results)
+    first, second = (results / "cells" / cell.id for cell in plan.cells[:2])
+    (first / "provenance.json").write_text("[" * 100_000)
+    (second / "cell.json").unlink()
+    os.mkfifo(second / "cell.json")
+    folder = build(config, results, "demo", "odd")
+    said = capsys.readouterr().err
+    for cell, name in ((first, "provenance.json"), (second, "cell.json")):
+        assert f"damaged: cell {cell.name}: {cell / name} cannot be read" in said
+    study = Page((folder / "studies/odd.html").read_text()).text
+    assert f"damaged: {first}/provenance.json cannot be read" in study
+    assert "8 completed, 0 diverged, 2 missing" in text_of(folder)
+    assert (folder / f"cells/{plan.cells[2].id}.html").is_file()
 
 
 def test_a_report_of_nothing_yet(tmp_path):

@@ -177,7 +177,7 @@ def _slurms_word(cell: str, folder: Path | None) -> str | None:
     # A packed cell's job is named by its group; which one it was stands inside.
     own = list(folder.glob(f"rule_train_cell/{cell}/*.log"))
     packed = [p for p in folder.glob("group_*/**/*.log") if cell in read_tail(p)]
-    found = sorted(own + packed, key=lambda path: path.stat().st_mtime)
+    found = sorted(own + packed, key=lambda path: path.lstat().st_mtime)
     if not found:
         return None
     text = read_tail(found[-1])

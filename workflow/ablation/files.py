@@ -83,14 +83,14 @@ def own_folder(folder: Path) -> None:
 
 
 def refuse_link(folder: Path) -> None:
-    """Raise DataError when something else than a folder has the name of a cell's own."""
+    """Raise DataError when something else than a folder has the name of one."""
     try:
         mode = folder.lstat().st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISDIR(mode):
         raise DataError(
-            f"{folder}: a link or a file where a cell's own folder is due, and nothing is written "
+            f"{folder}: a link or a file where a folder of its own is due, and nothing is written "
             "through it; move it away and start again (`results` and `results/cells` may be links)"
         )
 

@@ -6,6 +6,7 @@ train. A stop is handed on by a file, because torchrun ends its processes on a s
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -50,7 +51,8 @@ def launch(
             time.sleep(_LOOK_EVERY_S)
             check()
             if stop():
-                (folder / STOP).touch()
+                with contextlib.suppress(FileExistsError):
+                    (folder / STOP).touch(exist_ok=False)  # through no link
     finally:
         if process.poll() is None:
             process.terminate()  # torchrun ends its ranks

@@ -17,7 +17,7 @@ from .config.expected import notes
 from .config.load import load_study
 from .config.study import StudyConfig
 from .errors import NotAtScale, UserError
-from .files import write_text
+from .files import refuse_link, write_text
 from .frames import StudyData, load
 from .grid import Cell, Planner
 from .markup import Column, Entry, Table
@@ -32,9 +32,17 @@ from .results import CellRecord, DamagedCell, MissingCell, read_cell, reads_only
 from .sentences import count, duration, listed
 from .settings import model_text
 
+OWN = ("studies", "cells")
+"""Folders of the report that hold its pages and nothing else."""
 
-def build(place: Place) -> None:
-    """Write report.md, a page for every study and cell, and at last index.html."""
+
+def build(place: Place) -> dict[str, str]:
+    """Write report.md, a page for every study and cell, and at last index.html.
+
+    Returns what is wrong with the files of damaged cells, by cell: the rest is reported on.
+    """
+    for folder in OWN:
+        refuse_link(place.out / folder)  # pages are written and deleted there
     material = gather(place)
     content = material.content
     pages = Pages()
@@ -47,9 +55,10 @@ def build(place: Place) -> None:
         pages.write(place.out / "cells" / f"{cell['id']}.html", "cell", content, cell=cell)
     pages.write(place.out / "index.html", "index", content)
     write_text(place.out / "report.md", render_markdown(content))
-    for folder in ("studies", "cells"):  # pages of an earlier choice of studies
+    for folder in OWN:  # pages of an earlier choice of studies
         for page in set((place.out / folder).glob("*.html")) - pages.written:
             page.unlink()
+    return material.damaged
 
 
 class Pages:

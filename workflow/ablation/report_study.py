@@ -16,7 +16,7 @@ from .config.study import Curves
 from .entries import number
 from .errors import DataError
 from .figure_data import why_not
-from .foreign import read_tail
+from .foreign import LARGE, Unreadable, read_tail, read_text
 from .frames import StudyData
 from .hover import hover
 from .markup import Column, Entry, Table
@@ -70,10 +70,10 @@ def _figure(data: StudyData, name: str, place: Place) -> dict[str, Any]:
         return {"svg": "", "caption": reason, "png": "", "id": identity, "hover": None, "csv": ""}
     folder = place.study(data.plan.name) / "figures"
     try:
-        svg = (folder / f"{name}.svg").read_text(encoding="utf-8")
-    except OSError as error:
+        svg = read_text(folder / f"{name}.svg", LARGE)
+    except (OSError, Unreadable) as error:
         raise DataError(
-            f"{folder / name}.svg cannot be read ({error.strerror}); "
+            f"{folder / name}.svg cannot be read ({getattr(error, 'strerror', error)}); "
             "run `python workflow/study_figures.py` first"
         ) from None
     text = caption(data, name)

@@ -439,8 +439,8 @@ class WorkflowConfig(Config):
     data_paths: dict[str, str] = {}
     """Dataset -> where its images lie at this site, instead of the path in its YAML."""
     media: dict[str, str] = {"shared": "results/data"}
-    """Medium -> folder on it, for studies of the kind `loader`: betons are copied below it and
-    stay there. `$NAME` in a folder is the job's environment variable."""
+    """Medium -> folder on it, for studies of the kind `loader`: betons are copied below it, into a
+    folder of this user's, and stay there. `$NAME` in a folder is the job's environment variable."""
     loader_workers: Whole = 0
     """Processes or threads that read and augment; 0 for none beside the training itself (resident
     reading) or one a core (streaming). Changes no result."""
