@@ -120,6 +120,14 @@ def test_what_a_later_version_records_is_left_out(plan, cells, value) -> None:
     assert collected(alone(plan), cells) == before
 
 
+def test_a_clock_that_was_set_back_damages_no_cell(plan, cells) -> None:
+    folder = old_cell(cells, OLD)
+    change = {"startup_time_s": -3.0, "wall_time_s": -1.5}
+    edit(folder / "timing.json", lambda content: content.update(change))
+    assert collected(alone(plan), cells)[0]["wall_time_s"] == "-1.5"
+    assert estimate.of_cell(cells.parent, OLD).start_s == 0.0
+
+
 # ---- a damaged cell ------------------------------------------------------------------------------
 
 DEEP = "[" * 100_000 + "]" * 100_000
@@ -138,7 +146,7 @@ DAMAGES = {
     ],
     "timing.json": [
         (DEEP, "recursion limit"), (("train_time_s", "1"), "valid number"), ("{}", "lacks"),
-        (("attempts", 1.5), "attempts"), (("alone", 1), "boolean"), (("wall_time_s", -1), "than"),
+        (("attempts", 1.5), "attempts"), (("alone", 1), "boolean"), (("train_time_s", -1), "than"),
         (("wall_time_s", 1e300), "less than"), (("images_per_s", [1]), "images_per_s"),
         (("energy_j", "much"), "energy_j"), (("energy_source", 3), "energy_source"),
     ],

@@ -108,7 +108,7 @@ def of_cell(results: Path, cell: str) -> Took | None:
     if epochs < 1:
         return None
     spent = timing.train_time_s + timing.eval_time_s
-    return Took(timing.startup_time_s or 0.0, spent / epochs, _memory(results, cell))
+    return Took(max(timing.startup_time_s or 0.0, 0.0), spent / epochs, _memory(results, cell))
 
 
 def _memory(results: Path, cell: str) -> float | None:

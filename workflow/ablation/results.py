@@ -73,7 +73,9 @@ Count = Annotated[int, Field(ge=0, le=2**53)]
 # float32 ends at 3e38: a loss beyond that is no finite one.
 Number = Annotated[float, Field(ge=-1e39, le=1e39)]
 Time = Annotated[float, Field(ge=0, le=1e12)]
-Speed = Time
+Speed = Annotated[float, Field(ge=0, le=1e15)]
+# By the machine's clock, which may be set back in between: no reason to call a cell damaged.
+Clock = Annotated[float, Field(ge=-1e12, le=1e12)]
 # An accuracy is a sum of shares: rounding may lift it a little above 100.
 Percent = Annotated[float, Field(ge=0, le=100 + 1e-6)]
 
@@ -174,8 +176,8 @@ class Timing(_Growing):
     __pydantic_extra__: dict[str, Number | bool | Text | None]
     train_time_s: Time
     eval_time_s: Time
-    startup_time_s: Time
-    wall_time_s: Time
+    startup_time_s: Clock
+    wall_time_s: Clock
     images_per_s: Speed
     peak_mem_gib: Time
     alone: bool
@@ -244,7 +246,7 @@ class Spent(_Written):
 
     train_time_s: Time
     eval_time_s: Time
-    startup_time_s: Time | None
+    startup_time_s: Clock | None
 
 
 class Progress(_Written):
