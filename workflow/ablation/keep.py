@@ -48,8 +48,9 @@ def whole(folder: Path) -> bool:
 
 
 def _is_file(path: Path) -> bool:
+    """An ordinary file, or a link to one: a cell's results may lie elsewhere."""
     try:
-        return stat.S_ISREG(os.lstat(path).st_mode)
+        return stat.S_ISREG(os.stat(path).st_mode)
     except OSError:
         return False
 
