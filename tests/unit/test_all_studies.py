@@ -3,7 +3,6 @@ shape of each schedule."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import configs
@@ -21,11 +20,7 @@ ALL = study_names(CONFIG, ("all",))
 @pytest.fixture(scope="module")
 def planner(tmp_path_factory: pytest.TempPathFactory) -> Planner:
     """The shipped configuration with locks of the datasets that are not embedded."""
-    config = tmp_path_factory.mktemp("locks") / "config"
-    shutil.copytree(CONFIG, config)
-    configs.write_lock(config, "imagenet", classes=1000, train=1281, val=50, pixels=200_000)
-    configs.write_lock(config, "cifar10", classes=10, train=5000, val=1000, pixels=1024)
-    return Planner(config)
+    return Planner(configs.with_locks(tmp_path_factory.mktemp("locks")))
 
 
 def test_all_is_every_file_and_a_text_is_a_list(tmp_path: Path) -> None:

@@ -126,11 +126,11 @@ def test_a_threshold_is_named_for_each_scale_of_its_claim(planner):
                 assert len(names) == 1, asked.claim.number
 
 
-def test_make_claims_decides_as_many_as_it_says():
+def test_make_claims_tests_as_many_as_it_says():
     makefile = (configs.ROOT / "Makefile").read_text()
     listed = re.search(r"^DECISIVE := (.*?)\n\n", makefile, re.S | re.M).group(1)
     chosen = set(listed.replace("\\", "").split())
     decided = [a for a in ALL if a.study in chosen and "demo" in a.claim.scales]
     assert chosen == {asked.study for asked in decided}
-    assert f"what decides {len(decided)} claims" in makefile
-    assert f"what decides {len(decided)} claims" in (configs.ROOT / "README.md").read_text()
+    assert f"what tests {len(decided)} claims" in makefile
+    assert f"what tests {len(decided)} claims" in (configs.ROOT / "README.md").read_text()

@@ -36,9 +36,9 @@ def scalar_window(height: int, width: int, uniforms, scale, ratio) -> tuple[int,
             return int(top_u * (height - h + 1)), int(left_u * (width - w + 1)), h, w
     in_ratio = width / height
     if in_ratio < ratio[0]:
-        h, w = round(width / ratio[0]), width
+        h, w = max(1, round(width / ratio[0])), width  # torchvision's is empty, of a thin image
     elif in_ratio > ratio[1]:
-        h, w = height, round(height * ratio[1])
+        h, w = height, max(1, round(height * ratio[1]))
     else:
         h, w = height, width
     return (height - h) // 2, (width - w) // 2, h, w

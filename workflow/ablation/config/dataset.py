@@ -205,7 +205,7 @@ class DatasetLock(Config):
     """Rejected files (`split/class/name`) with their reasons; empty unless `on_bad_image: skip`."""
     background: tuple[Byte, Byte, Byte] | None = None
     """The dataset's `background` when the lock was made."""
-    turned: Annotated[int, NoBool, Field(ge=0)] = 0
+    turned: Whole = 0
     """Number of TIFFs that say how they are to be turned: they are stored as they lie in the file.
     A lock from before that was so has 0."""
     classes: tuple[str, ...]
