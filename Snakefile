@@ -21,6 +21,7 @@ report: "workflow/report/workflow.rst"
 
 include: "rules/common.smk"
 include: "rules/products.smk"
+include: "rules/source.smk"
 include: "rules/keep.smk"
 include: "rules/tell.smk"
 include: "rules/cluster.smk"

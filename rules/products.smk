@@ -1,9 +1,5 @@
 # What tables, figures, verdicts and pages are made from, beside the results: the plan, texts, and
-# the code of their program. Names are those of rules/common.smk.
-#
-# Writes  results/studies/{scale}/{study}/.{part}-{digest}, results/report/.pages-{digest}: empty
-#         files named by it. Another content is another file, and the part is made anew; touching
-#         or checking a file out again changes no name (docs/decisions/0004-reruns.md).
+# the code of their program. Names are those of rules/common.smk; rules/source.smk has the rule.
 
 from ablation import made_from, products
 
@@ -11,22 +7,6 @@ from ablation import made_from, products
 READS = {"study_figures": ["ablation/*.mplstyle"], "build_report": ["report/*"]}
 PROGRAMS = {"cells": "collect_study", "pages": "build_report"}
 PARTS = ("cells", "tables", "figures", "claims")
-
-
-rule note_source:
-    """Note what a part is made from, so that it is made anew when that changes."""
-    output:
-        "results/{of}/.{part}-{state}",
-    log:
-        "results/logs/source/{of}/{part}-{state}.log",
-    wildcard_constraints:
-        of="report|studies/[^/]+/[^/]+",
-        part="|".join((*PARTS, "pages")),
-        state=r"[0-9a-f]{12}(\.[0-9]+)?",
-    params:
-        folder=subpath(output[0], parent=True),
-    shell:
-        "rm -f {params.folder:q}/.{wildcards.part}-* && touch {output:q} 2> {log:q}"
 
 
 def source_of(part):
