@@ -396,9 +396,9 @@ def test_killed_in_the_middle_nothing_looks_whole_and_no_process_is_left(made, t
 
 
 def workers_of(process: psutil.Process) -> list[psutil.Process]:
-    """Its children but for Python's resource tracker, which was started, not forked."""
+    """Its forked children, which have its command line; what it has started has one of its own."""
     children = psutil.Process(process.pid).children()
-    return [c for c in children if c.is_running() and "resource_tracker" not in str(command(c))]
+    return [c for c in children if c.is_running() and command(c) == command(process)]
 
 
 def command(process: psutil.Process) -> list[str]:
