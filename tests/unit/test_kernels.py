@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -87,11 +88,19 @@ def test_a_finding_of_the_known_kind_names_it() -> None:
 
 def test_on_a_cpu_with_avx2_alone_the_known_fault_is_found_and_named() -> None:
     """Elsewhere the same kernel may be right, and what is found must have its name all the same."""
-    found = [finding for finding in kernels.each_apart(kernels.EXAMPLES * 3) if finding]
+    found = [finding for finding in kernels.each_apart(kernels.EXAMPLES) if finding]
     assert all("oneDNN#6035" in str(finding) for finding in found)
     version = kernels.onednn_version()
     if torch.backends.cpu.get_cpu_capability() == "AVX2" and version == "3.13.3":
         assert found, "another kernel of the same version? see docs/decisions/0016"
+
+
+def test_several_threads_are_no_endless_wait() -> None:
+    """OpenMP's threads do not live through a fork of a process that has used them."""
+    torch.set_num_threads(2)
+    torch.randn(10**6).exp_().sum()
+    two = replace(PLAIN, inputs=32, outputs=64, size=(56, 56), threads=2)
+    assert all_apart([two], time_limit_s=60) is None
 
 
 @pytest.mark.parametrize("width", [4, 16])

@@ -12,9 +12,11 @@ import multiprocessing
 import os
 import re
 import signal
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from multiprocessing import forkserver
 from typing import Any
 
 import torch
@@ -83,10 +85,13 @@ def _by(pair: tuple[int, int], always: bool = False) -> str:
     return f"{pair[0]} x {pair[1]}" if always or pair[0] != pair[1] else str(pair[0])
 
 
-# What brings oneDNN#6035 out: with AVX2 the first, with AVX-512 perhaps the second alone.
+# What brings oneDNN#6035 out, if it is there; with two threads the numbers are wrong each time.
 EXAMPLES = tuple(
-    Convolution(20, channels, 16, (14, 14), (1, 1), (2, 2), (0, 0), (1, 1), 1, False, True)
+    Convolution(
+        20, channels, 16, (14, 14), (1, 1), (2, 2), (0, 0), (1, 1), 1, False, True, threads=threads
+    )
     for channels in (3, 4, 6, 12)
+    for threads in (1, 2)
 )
 
 
@@ -248,12 +253,11 @@ def all_apart(
     """
     if not convolutions:
         return None
-    # A GPU's driver does not live through a fork; a CPU's kernels do, and torch is imported once.
-    context = multiprocessing.get_context("fork" if device == "cpu" else "spawn")
+    context = _context(convolutions, device)
     ours, theirs = context.Pipe(duplex=False)
-    with tempfile.TemporaryFile() as said:
+    with tempfile.NamedTemporaryFile() as said:
         process = context.Process(
-            target=_compare_all, args=(convolutions, device, theirs, said.fileno()), daemon=True
+            target=_compare_all, args=(convolutions, device, theirs, said.name), daemon=True
         )
         process.start()
         theirs.close()
@@ -275,10 +279,35 @@ def all_apart(
     return Finding(convolutions[at], what)
 
 
-def _compare_all(convolutions: list[Convolution], device: str, pipe: Any, said: int) -> None:
+def _context(convolutions: list[Convolution], device: str) -> Any:
+    """How the process is started: by a fork, which imports nothing anew, where it can be.
+
+    A GPU's driver does not live through a fork, and neither do compute threads: after a fork of a
+    process that has used them OpenMP waits for them without end. So for several threads a server
+    forks, which has torch and has computed nothing.
+    """
+    if device != "cpu":
+        return multiprocessing.get_context("spawn")
+    if all(c.threads == 1 for c in convolutions):
+        return multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    before = os.environ.get("PYTHONPATH")
+    # The server looks for what it imports ahead there, and not where this process does.
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    try:
+        forkserver.ensure_running()
+    finally:
+        os.environ.pop("PYTHONPATH")
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
+    return context
+
+
+def _compare_all(convolutions: list[Convolution], device: str, pipe: Any, said: str) -> None:
     """The process's work: tells where it is, what it finds, and (None, None) at the end."""
     faulthandler.disable()  # the last line is to be the library's own
-    os.dup2(said, 2)
+    os.dup2(os.open(said, os.O_WRONLY), 2)
     for at, convolution in enumerate(convolutions):
         pipe.send((at, None))
         what = compare(convolution, device)
