@@ -92,12 +92,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         train_rank(args, cell, stop_signals)
         return 0
     # After the plan, so that a mistake in a file is answered before torch's seconds of import.
-    from ablation import gpus
     from ablation.files import refuse_link
     from ablation.lease import Lease
     from ablation.progress import recall_log
     from ablation.record import adopt, complete
-    from ablation.slurm import requeue
 
     kept = args.out / ".kept"
     folder = args.checkpoints / cell.id
@@ -116,24 +114,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif had_back(args.out, lacks(cell, args.data, args.cells or args.out.parent)):
             pass
         else:
-            if args.device != "cpu":
-                gpus.take(cell.config.compute.ranks)
-            try:
-                with causes(args, cell):
-                    if cell.config.compute.ranks > 1:
-                        given = sys.argv[1:] if argv is None else argv
-                        launch_ranks(given, args, cell, lease, stop_signals)
-                    else:
-                        train(args, cell, lease.check, stop_signals)
-            except StopRequested:
-                # Only once a state of this attempt is saved: else it would come back for ever.
-                if stop_signals.limit and checkpoint_age(folder) < time.time() - BEGAN:
-                    say("the time limit is near: " + ("queued again" if requeue() else "ends"))
-                raise
+            attempt(sys.argv[1:] if argv is None else argv, args, cell, lease, stop_signals)
         discard(folder)
     with contextlib.suppress(OSError):  # another job waits in it for its turn
         folder.rmdir()
     return 0
+
+
+def attempt(argv: Sequence[str], args: argparse.Namespace, cell: Cell, lease, stop: Stop) -> None:
+    """Train the cell, in this process or in one a rank; near the time limit, queue it again."""
+    from ablation import gpus
+    from ablation.slurm import requeue
+
+    if args.device != "cpu":
+        gpus.take(cell.config.compute.ranks)
+    try:
+        with causes(args, cell):
+            if cell.config.compute.ranks > 1:
+                launch_ranks(argv, args, cell, lease, stop)
+            else:
+                train(args, cell, lease.check, stop)
+    except StopRequested:
+        # Only once a state of this attempt is saved: else it would come back for ever.
+        if stop.limit and checkpoint_age(args.checkpoints / cell.id) < time.time() - BEGAN:
+            say("the time limit is near: " + ("queued again" if requeue() else "ends"))
+        raise
 
 
 def lacks(cell: Cell, data: Path, cells: Path) -> str:
