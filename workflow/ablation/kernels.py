@@ -104,7 +104,7 @@ class Finding:
 
     def __str__(self) -> str:
         known = f"; this is {KNOWN}" if self.convolution.meets_known_fault else ""
-        return f"{self.convolution}: {self.what}; {library()}{known}"
+        return f"{self.convolution}: {self.what}; {computed_by()}{known}"
 
 
 def onednn_version() -> str | None:
@@ -114,7 +114,7 @@ def onednn_version() -> str | None:
 
 
 @functools.cache
-def library() -> str:
+def computed_by() -> str:
     """What computes convolutions on this machine, with its version."""
     onednn = f"oneDNN {onednn_version()}, " if onednn_version() else ""
     isa = torch.backends.cpu.get_cpu_capability()
