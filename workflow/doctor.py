@@ -90,7 +90,8 @@ def check(scale: str, args: argparse.Namespace, planner: Planner) -> int:
                 print(f"{scale}: wrong: {finding}", flush=True)
             bar.update()
     said = f"{wrong} of them wrong" if wrong else "all are right"
-    print(f"{scale}: {len(found)} convolutions compared on {device}, {said}; {kernels.computed_by()}")
+    compared = f"{len(found)} convolutions compared on {device}"
+    print(f"{scale}: {compared}, {said}; {kernels.computed_by()}")
     return wrong
 
 
