@@ -26,6 +26,10 @@ class Unreadable(ValueError):
     """A file that is there and is not what it should be; the text says why."""
 
 
+class TooLong(Unreadable):
+    """A file with more bytes than it may have."""
+
+
 def read_bytes(path: Path, most: int = SMALL, *, follow: bool = True) -> bytes:
     """The content of an ordinary file; Unreadable for any other and for one above `most` bytes.
 
@@ -36,13 +40,13 @@ def read_bytes(path: Path, most: int = SMALL, *, follow: bool = True) -> bytes:
     try:
         size = os.fstat(descriptor).st_size
         if size > most:
-            raise Unreadable(f"{size:,} bytes, more than the {most:,} that it may have")
+            raise TooLong(f"{size:,} bytes, more than the {most:,} that it may have")
         with os.fdopen(os.dup(descriptor), "rb") as file:
             content = file.read(most + 1)
     finally:
         os.close(descriptor)
     if len(content) > most:  # it grows while it is read
-        raise Unreadable(f"more than the {most:,} bytes that it may have")
+        raise TooLong(f"more than the {most:,} bytes that it may have")
     return content
 
 

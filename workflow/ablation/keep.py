@@ -15,11 +15,11 @@ from pathlib import Path
 from . import lease
 from .files import disk_error, own_folder
 from .record import RESULTS, adopt
+from .results import FILES
 
 BEFORE = ".before"
 KEPT = ".kept"
 """Where an attempt leaves its own results, until the workflow ends."""
-WEIGHTS = "weights.pt"  # people delete them to save room: a cell is whole without
 
 
 def problem(folder: Path) -> str:
@@ -27,8 +27,8 @@ def problem(folder: Path) -> str:
     it is not trained."""
     if not os.path.lexists(folder / "metrics.json"):
         return ""
-    for name in RESULTS:
-        if name != WEIGHTS and not _is_file(folder / name):
+    for name in FILES:  # people delete weights.pt to save room: a cell is whole without
+        if not _is_file(folder / name):
             return f"{folder / name} is missing"
     with open(folder / "metrics.json", "rb") as file:
         file.seek(0, os.SEEK_END)

@@ -15,17 +15,15 @@ from .checkpoint import write_tensors
 from .errors import DataError, UserError
 from .files import disk_error, own_file, own_folder, stable_json, write_text
 from .foreign import LARGE, Unreadable
-from .results import Named, typed
+from .results import FILES, Named, typed
 
 if TYPE_CHECKING:
     from .grid import Cell
 
 # Accuracies, in percent, for which every cell records when it first reached them.
 THRESHOLDS = tuple(range(10, 100, 5))
-RESULTS = (
-    *("cell.json", "epochs.csv", "timing.json", "provenance.json", "weights.pt"),
-    "metrics.json",
-)
+# metrics.json is the last: with it a cell is done.
+RESULTS = (*(name for name in FILES if name != "metrics.json"), "weights.pt", "metrics.json")
 _TIMES = ("train_time_s", "eval_time_s", "images_per_s")
 
 

@@ -55,7 +55,8 @@ LOADER_TIMING = (
     *("first_images_per_s", "first_mb_per_s", "cached_before"),
     *("load_time_s", "compile_time_s", "copy_time_s", "file_system", "disk"),
 )
-FILES = ("cell.json", "metrics.json", "epochs.csv", "timing.json", "provenance.json")
+# What a cell has always; its weights may be deleted.
+FILES = ("cell.json", "epochs.csv", "timing.json", "provenance.json", "metrics.json")
 
 
 class MissingCell(DataError):

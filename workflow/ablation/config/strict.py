@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from ..errors import ConfigError
+from ..foreign import TooLong, Unreadable, read_bytes
 
 # The longest file here has 15 kB and 1,500 values, the deepest ten levels; the lock of ImageNet's
 # 1,000 classes has 60 kB.
@@ -71,16 +72,13 @@ def _constant(name: str) -> None:
 
 def _read_text(path: Path, most: int) -> str:
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for without end
-            raise ConfigError(f"{path}: is no regular file")
-        with open(path, "rb") as file:
-            content = file.read(most + 1)
+        return read_bytes(path, most).decode()
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
-    if len(content) > most:
-        raise ConfigError(f"{path}: longer than {most:,} bytes; no such file needs that")
-    try:
-        return content.decode()
+    except TooLong:
+        raise ConfigError(f"{path}: longer than {most:,} bytes; no such file needs that") from None
+    except Unreadable:
+        raise ConfigError(f"{path}: is no regular file") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 text ({error.reason})") from None
 
@@ -213,11 +211,16 @@ def _quotes(text: str) -> str:
     return f"or '{text}' in quotes for a text"
 
 
+def _text_to_others(text: str, what: str, instead: str) -> str:
+    return (
+        f"{text} is {what} to some readers of YAML and text to others; write {instead}, "
+        f"{_quotes(text)}"
+    )
+
+
 def _of_word(text: str) -> str:
     meant = "true" if text.lower() in ("yes", "on") else "false"
-    return f"{text} is {meant} to some readers of YAML and text to others; write {meant}, " + (
-        _quotes(text)
-    )
+    return _text_to_others(text, meant, meant)
 
 
 def _of_zero(text: str) -> str:
@@ -242,10 +245,7 @@ def _of_base(text: str) -> str:
 
 
 def _of_underscore(text: str) -> str:
-    return (
-        f"{text} is a number to some readers of YAML and text to others; write "
-        f"{text.replace('_', '')}, {_quotes(text)}"
-    )
+    return _text_to_others(text, "a number", text.replace("_", ""))
 
 
 def _of_date(text: str) -> str:
