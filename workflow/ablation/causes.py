@@ -110,14 +110,24 @@ def of_log(log: Path, slurm_logs: Path | None = None) -> str:
     crashed = _crash(lines)
     if crashed:
         return one_line(crashed)
-    said = [line for line in lines if line.startswith("error: ")]
-    if said:
-        return one_line(said[-1].removeprefix("error: "))
+    if said := _said(lines):
+        return said
     if any("stopped as asked" in line for line in lines[-3:]):
         return STOPPED
-    if any(line.startswith("Traceback") for line in lines):
-        return one_line(lines[-1])
+    if bug := _bug(lines):
+        return bug
     return _slurms_word(log.stem, slurm_logs) or _signal(lines) or _NO_WORD
+
+
+def _said(lines: list[str]) -> str:
+    """The last error that a program has told; empty when it has told none."""
+    said = [line for line in lines if line.startswith("error: ")]
+    return one_line(said[-1].removeprefix("error: ")) if said else ""
+
+
+def _bug(lines: list[str]) -> str:
+    """The last line of a traceback; empty when there is none."""
+    return one_line(lines[-1]) if any(line.startswith("Traceback") for line in lines) else ""
 
 
 _NO_WORD = "its job has ended without a word: with its node, by the cluster, or by hand"
@@ -219,7 +229,4 @@ def failed_stages(scale: str, studies: list[str], results: Path, since: float) -
 def _last_error(log: Path) -> str:
     """What a program of seconds said when it failed; empty when it did not fail."""
     lines = [line.strip() for line in read_tail(log).splitlines() if line.strip()]
-    said = [line for line in lines if line.startswith("error: ")]
-    if said:
-        return one_line(said[-1].removeprefix("error: "))
-    return one_line(lines[-1]) if any(line.startswith("Traceback") for line in lines) else ""
+    return _said(lines) or _bug(lines)

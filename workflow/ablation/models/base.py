@@ -53,9 +53,9 @@ class Model(Technique):
         raise NotImplementedError
 
 
-def refuse_unsound(model: Model, channels_last: bool | str) -> None:
+def refuse_unsound(model: Model, channels_last: bool) -> None:
     """UserError for what a CPU would compute wrongly: it is asked for, as `auto` never does so."""
-    if channels_last is True and not model.channels_last_is_sound:
+    if channels_last and not model.channels_last_is_sound:
         raise UserError(
             f"compute.channels_last: true: the model {model.label} has a 1 x 1 convolution with a "
             f"stride and {model.strided_1x1} input channels, whose gradients CPUs can compute "
